@@ -1,0 +1,334 @@
+"""What all agents of an API share: reserve, send, settle, run tools, and so on until there is an answer.
+
+What differs between two APIs is a `Wire`: it writes requests and reads events, and knows nothing of money.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from stretto import models
+from stretto.agents import MAX_OUTPUT_BYTES, Desk, Result, Usage, Work
+from stretto.agents.answers import clean, compact, enforceable, json_in, size_of, unwrapped
+from stretto.agents.failures import Failure
+from stretto.agents.tools import GUIDE, ToolResult, Toolset
+from stretto.errors import StrettoError
+
+MAX_CONNECTIONS = 128
+"""Of one agent: the anthropic SDK answers 100-200 calls in flight well, and times out at 1,000."""
+
+HIDDEN_TOKENS = 1_000
+"""What a provider adds to a prompt unseen (346 for tools, some for a schema), beside the bytes we count."""
+
+MAX_TOOL_CALLS = 16
+"""Tool calls that are run of one turn; more are answered with an error."""
+
+NOTED_CHARS = 4_000
+"""Of a tool's result in the transcript; the model saw all of it."""
+
+LAST_TURN = "This was your last use of tools. Give your whole answer now, from what you know."
+
+Stop = Literal["", "answer", "tools", "cut", "refused"]
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A tool that the model wants to be run; `given` is what it wrote as input, None when that is no JSON."""
+
+    id: str
+    name: str
+    given: Any
+
+
+@dataclass(slots=True)
+class Reply:
+    """One answer as it grows; `stop` is empty until it is complete, `usage` None until it is final."""
+
+    model: str = ""
+    _texts: list[str] = field(default_factory=list)
+    _chars: int = 0
+    stop: Stop = ""
+    reason: str = ""
+    """Why it stopped, in the provider's own word."""
+    refusal: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    usage: Usage | None = None
+    turn: Any = None
+    """The model's turn as it must be sent back."""
+    dearer: bool = False
+    """It was generated where tokens cost a tenth more (Anthropic's US-only inference)."""
+
+    def say(self, text: str) -> None:
+        """Adds to the answer's text. Raises TooLong, because not every server keeps to `max_tokens`."""
+        self._texts.append(text)
+        self._chars += len(text)
+        if self._chars > MAX_OUTPUT_BYTES:
+            raise TooLong
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+
+class TooLong(Exception):
+    """The answer is larger than any output may be."""
+
+
+class Wire(Protocol):
+    """What differs between two APIs."""
+
+    url: str
+    """Where it sends; also what prices are looked up by."""
+
+    caches: bool
+    """Whether requests mark a prefix that is then written to a cache, for a price."""
+
+    def body(self, work: Work, tools: Toolset, max_tokens: int) -> dict[str, Any]:
+        """The first request of a conversation, with its `model` and `messages`."""
+
+    def send(self, body: dict[str, Any], reply: Reply) -> AsyncGenerator[None, None]:
+        """Sends a request and fills `reply` from the stream, with one beat per event."""
+
+    def follow(
+        self, body: dict[str, Any], reply: Reply, results: list[ToolResult], say: str
+    ) -> list[dict[str, Any]]:
+        """Appends the model's turn and what its tools returned; gives back what is new beside that turn."""
+
+    def silence(self, body: dict[str, Any]) -> None:
+        """Forbids further use of tools, without taking them out of the prompt's prefix."""
+
+    def failure(self, error: Exception) -> Failure | None:
+        """Classifies what `send` raised; None for a bug."""
+
+
+class Room:
+    """How many calls of one agent may be in flight.
+
+    Before money is reserved: what waits in the pool of an HTTP client could not be told from what was sent.
+    """
+
+    def __init__(self) -> None:
+        self.places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self.dearer = False
+        """A call was billed the tenth more, so bounds count with it."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One attempt's exchange with a model."""
+
+    wire: Wire
+    work: Work
+    desk: Desk
+    room: Room
+    free: bool = False
+    """Nobody sends a bill: calls are bounded and settled at 0."""
+
+    @property
+    def max_tokens(self) -> int:
+        """What the task asks for, within what its model can do (a request for more is refused)."""
+        limit = models.resolve(self.work.model, "openai").max_output if self.work.model else None
+        return self.work.max_tokens if limit is None else min(self.work.max_tokens, limit)
+
+    async def run(self) -> Result:
+        """Talks until there is an answer, the turns are used up, or something fails."""
+        work = self.work
+        tools = Toolset(work.root, work.tools)
+        body = self.wire.body(work, tools, self.max_tokens)
+        bound = size_of(body) + HIDDEN_TOKENS
+        turns = max(1, work.turns) if tools.tools else 1
+        for turn in range(1, turns + 1):
+            if turn == turns and tools.tools:
+                self.wire.silence(body)
+            reply, failure = await self._call(body, bound)
+            if failure is not None:
+                return failure.result
+            if reply.stop != "tools":
+                return answer_of(work, reply)
+            if turn == turns:
+                break
+            results = await self._use(tools, reply.calls)
+            say = LAST_TURN if turn + 1 == turns else ""
+            added = self.wire.follow(body, reply, results, say)
+            bound = HIDDEN_TOKENS + (
+                size_of(body) if reply.usage is None else sum(reply.usage.values()) + size_of(added)
+            )
+        error = f"it asked for tools again after all of its {turns} turns; raise `turns`, or ask for less"
+        return Result("cut_off", reply.text, error, "task")
+
+    async def _call(self, body: dict[str, Any], bound: int) -> tuple[Reply, Failure | None]:
+        """One call, settled whatever happens to it."""
+        async with self.room.places:
+            nusd = self._bound_nusd(body["model"], bound)
+            call = await self.desk.reserve(nusd, bound + self.max_tokens)
+            reply = Reply()
+            failure: Failure | None = None
+            try:
+                self._note_request(call, body, bound, nusd)
+                async with aclosing(self.wire.send(body, reply)) as events:
+                    async for _ in events:
+                        self.desk.beat()
+            except TooLong:
+                error = f"the answer is larger than {MAX_OUTPUT_BYTES:,} bytes"
+                failure = Failure(Result("bad_output", error=error, cls="task"), True, "too long")
+            except Exception as error:
+                failure = None if reply.stop else self.wire.failure(error)
+                if failure is None and not reply.stop:
+                    raise
+            finally:
+                # Also when it is cancelled: nothing is awaited here, so nothing can come in between.
+                self._settle(call, body["model"], nusd, reply, failure)
+        return reply, failure
+
+    def _bound_nusd(self, model: str, bound: int) -> int | None:
+        if self.free:
+            return 0
+        wire = self.wire
+        nusd = models.bound_nusd(model, bound, self.max_tokens, cached=wire.caches, url=wire.url)
+        return nusd if nusd is None or not self.room.dearer else a_tenth_more(nusd)
+
+    def _settle(self, call: int, asked: str, nusd: int | None, reply: Reply, failure: Failure | None) -> None:
+        """Tells the house what a call came to: its usage, nothing, or unknown, which holds its bound."""
+        model = reply.model or asked
+        usage = reply.usage
+        status = failure.status if failure else "ok" if reply.stop else "stopped"
+        if usage is None and failure is not None and not failure.charged:
+            usage = {}
+        if usage is None and reply.stop and not nusd:
+            # A server that counts no tokens and has no price: there is nothing to hold.
+            self.desk.note({"kind": "warning", "call": call, "text": "the server sent no usage"})
+            usage = {}
+        cost = (nusd or 0) if usage is None else self._cost_nusd(asked, usage, reply)
+        self.desk.settle(call, model, usage, cost, status=status, stop=reply.reason)
+        self._note_reply(call, reply)
+        self.desk.note(
+            {"kind": "call", "call": call, "status": status, "usage": usage, "cost_nusd": cost}
+            | ({"error": failure.result.error} if failure else {})
+        )
+
+    def _cost_nusd(self, asked: str, usage: Usage, reply: Reply) -> int:
+        """The price of the model that answered, should a server have taken another that has one."""
+        if self.free or not usage:
+            return 0
+        url = self.wire.url
+        cost = models.cost_nusd(asked, usage, url=url)
+        if cost is not None and reply.model and reply.model != asked:
+            served = models.cost_nusd(reply.model, usage, url=url)
+            cost = cost if served is None else served
+        if reply.dearer:
+            self.room.dearer = True
+            cost = None if cost is None else a_tenth_more(cost)
+        return cost or 0
+
+    async def _use(self, tools: Toolset, calls: list[ToolCall]) -> list[ToolResult]:
+        """Runs the tools of one turn side by side; their results are in the order of the calls."""
+        self.desk.beat()
+        first = calls[:MAX_TOOL_CALLS]
+        results = list(await asyncio.gather(*(tools.use(call.name, call.given) for call in first)))
+        too_many = ToolResult(f"at most {MAX_TOOL_CALLS} tools run at once; ask again", failed=True)
+        results += [too_many] * (len(calls) - len(first))
+        for call, result in zip(calls, results, strict=True):
+            shown = {"kind": "tool", "name": call.name, "input": call.given, "failed": result.failed}
+            self.desk.note(shown | {"bytes": len(result.text.encode()), "text": result.text[:NOTED_CHARS]})
+        self.desk.beat()
+        return results
+
+    def _note_request(self, call: int, body: dict[str, Any], bound: int, nusd: int | None) -> None:
+        self.desk.note(
+            {
+                "kind": "request",
+                "call": call,
+                "model": body["model"],
+                "messages": len(body["messages"]),
+                "bytes": size_of(body),
+                "bound_tokens": bound,
+                "bound_nusd": nusd,
+            }
+        )
+
+    def _note_reply(self, call: int, reply: Reply) -> None:
+        if reply.text:
+            self.desk.note({"kind": "text", "call": call, "text": reply.text})
+        for tool in reply.calls:
+            self.desk.note({"kind": "tool_use", "call": call, "name": tool.name, "input": tool.given})
+
+
+def answer_of(work: Work, reply: Reply) -> Result:
+    """A complete reply as a result: a refusal or an answer that was cut off is no success."""
+    text = reply.text
+    if reply.stop == "refused":
+        return Result("refused", text, f"the model refused: {reply.refusal or 'it gives no reason'}", "task")
+    if reply.stop == "cut":
+        limit = "its context window" if "context" in reply.reason else "`max_tokens`"
+        return Result("cut_off", text, f"the answer was cut off at {limit} ({reply.reason})", "task")
+    if not text.strip():
+        return Result("bad_output", text, "the answer is empty", "task")
+    if work.output_kind != "json":
+        return Result("ok", text)
+    found = json_in(text)
+    if found is None:
+        return Result("bad_output", text, f"the answer is not JSON; it starts {text[:80]!r}", "task")
+    return Result("ok", unwrapped(work.schema, found))
+
+
+def system_text(work: Work, tools: Toolset, *, enforced: bool) -> str:
+    """The role's text, then what the task's tools and output ask for.
+
+    `enforced` says that the server holds the answer to its schema; else the model is told of it.
+    """
+    parts = [work.system.strip()]
+    if tools.tools:
+        parts.append(GUIDE)
+    if work.output_kind == "lines":
+        parts.append("Answer with one entry per line and nothing else.")
+    if work.output_kind == "json" and not enforced:
+        parts.append("Answer with one JSON value and nothing else: no explanation, no Markdown.")
+        if work.schema is not None:
+            parts.append(f"It must fit this JSON Schema: {compact(work.schema)}")
+    return clean("\n\n".join(part for part in parts if part))
+
+
+def schema_of(work: Work) -> dict[str, Any] | None:
+    """The schema to have enforced, if the task has one that can be."""
+    return enforceable(work.schema) if work.output_kind == "json" else None
+
+
+def a_tenth_more(nusd: int) -> int:
+    return -(-nusd * 11 // 10)
+
+
+def on_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.")
+
+
+def key_for(url: str, given: str | None, variable: str, *, is_default: bool) -> str:
+    """The API key: the one given, else from the environment where that is meant for this address.
+
+    A server on this machine or in the house (plain http) needs none, and is not sent the one that belongs to
+    somebody else. Raises StrettoError `no-api-key`.
+    """
+    local = on_loopback(url) or url.startswith("http://")
+    if given is None and (is_default or not local):
+        given = os.environ.get(variable)
+    key = (given or "").strip()
+    if not key and local:
+        return "none"
+    if not key:
+        raise StrettoError(
+            "no-api-key",
+            f"there is no key for {urlsplit(url).hostname or url}: {variable} is not set",
+            next=f"export {variable}=...   (or run with `--on simulated`, which needs none)",
+        )
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        # It would fail as an illegal header, with the key in the message.
+        raise StrettoError(
+            "no-api-key", f"what {variable} holds is no key", next=f"export {variable}=..., on one line"
+        )
+    return key

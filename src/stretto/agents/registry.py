@@ -1,0 +1,142 @@
+"""The agents by the words of `on:`, each made when it is first asked for, with its package."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from stretto import models
+from stretto.agents import Agent
+from stretto.agents.command import Command
+from stretto.agents.function import Function
+from stretto.agents.simulated import Simulated, options_of
+from stretto.errors import StrettoError
+
+
+class Setting(NamedTuple):
+    """What agents are made in: the run's root and seed, and the environment they may know."""
+
+    root: Path
+    seed: int
+    environ: Mapping[str, str]
+    folder: Path | None
+    """Where the plan's file stands, if it is not the root."""
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """An agent that holds something: connections, threads, a process."""
+
+    async def aclose(self) -> None:
+        """Lets go of it; called once, when nothing is under way any more."""
+
+
+class Roster:
+    """The agents of one run by name; one object serves all attempts of a name."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        seed: int = 0,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ):
+        self._setting = Setting(root, seed, os.environ if environ is None else environ, folder)
+        self._agents: dict[str, Agent] = {}
+
+    def get(self, name: str) -> Agent:
+        """Raises StrettoError: `no-such-agent`, `missing-extra`, `no-local-model`, `no-api-key`."""
+        agent = self._agents.get(name)
+        if agent is None:
+            agent = self._agents[name] = make(name, self._setting)
+        return agent
+
+    def free(self, name: str) -> bool:
+        """Whether nobody sends a bill; a simulation with `priced` is counted as if somebody did."""
+        return free(name)
+
+    async def aclose(self) -> None:
+        """Closes every agent that holds something, also where one fails to."""
+        closing = [agent.aclose() for agent in self._agents.values() if isinstance(agent, Closing)]
+        self._agents.clear()
+        failed = [f for f in await asyncio.gather(*closing, return_exceptions=True) if f is not None]
+        if failed:
+            raise failed[0]
+
+
+def free(name: str) -> bool:
+    kind, _, argument = name.partition(":")
+    return models.is_free(name) and not (kind == "simulated" and options_of(argument).priced)
+
+
+def make(name: str, setting: Setting) -> Agent:
+    """The agent that a word means: `simulated`, `simulated:fail=0.05`, `openai:URL`, `local:FILE`, ..."""
+    kind, _, argument = name.partition(":")
+    maker = _MAKERS.get(kind)
+    if maker is None:
+        close = difflib.get_close_matches(kind, NAMES, n=1)
+        meant = f"did you mean `{close[0]}`? " if close else _LATER.get(kind, "")
+        raise StrettoError(
+            "no-such-agent", f"there is no agent {kind!r}", next=f"{meant}There are: {', '.join(NAMES)}"
+        )
+    return maker(argument, setting)
+
+
+def _command(argument: str, setting: Setting) -> Agent:
+    _nothing("command", argument)
+    return Command(setting.environ)
+
+
+def _function(argument: str, setting: Setting) -> Agent:
+    _nothing("function", argument)
+    return Function(setting.root, setting.folder)
+
+
+def _simulated(argument: str, setting: Setting) -> Agent:
+    return Simulated(setting.seed, options_of(argument))
+
+
+# The others bring a large package with them, which is imported only by whoever asks for it.
+
+
+def _messages(argument: str, setting: Setting) -> Agent:
+    agent: Agent = import_module("stretto.agents.messages").MessagesAgent(argument or None)
+    return agent
+
+
+def _openai(argument: str, setting: Setting) -> Agent:
+    agent: Agent = import_module("stretto.agents.openai").OpenAIAgent(argument or None)
+    return agent
+
+
+def _local(argument: str, setting: Setting) -> Agent:
+    local = import_module("stretto.agents.local")
+    agent: Agent = local.Local(local.weights_of(argument, setting.root, setting.environ))
+    return agent
+
+
+def _nothing(name: str, argument: str) -> None:
+    if argument:
+        raise StrettoError(
+            "bad-agent-option",
+            f"`{name}` takes nothing after a colon, not {argument!r}",
+            next=f"write `{name}`",
+        )
+
+
+_MAKERS: dict[str, Callable[[str, Setting], Agent]] = {
+    "messages": _messages,
+    "openai": _openai,
+    "local": _local,
+    "command": _command,
+    "function": _function,
+    "simulated": _simulated,
+}
+NAMES = tuple(_MAKERS)
+_LATER = {"claude": "Claude Code agents come with a later release; `messages` asks the same models. "}

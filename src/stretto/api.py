@@ -1,0 +1,158 @@
+"""The façade for programs: the pattern functions, and plans that check and run themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path, PurePath
+from typing import Any
+
+from stretto.errors import StrettoError
+from stretto.estimate import Worst, worst_case
+from stretto.journal.sqlite import SqliteJournal
+from stretto.plan import model
+from stretto.plan.finding import Finding, PlanError
+from stretto.run import NO_CAP, Options, Outcome, run_plan
+from stretto.spec import patterns
+from stretto.spec.compile import compile_plan
+from stretto.spec.patterns import Input, Root
+from stretto.spec.placing import raw_of
+from stretto.spec.python import is_being_read
+
+__all__ = [
+    "Group",
+    "Input",
+    "Plan",
+    "Task",
+    "fan_out",
+    "hierarchy",
+    "map_reduce",
+    "pipeline",
+    "scatter_gather",
+]
+
+
+def check(plan: Root) -> list[Finding]:
+    """Every finding, as `stretto check` prints them."""
+    return _compiled(plan)[1]
+
+
+def compiled(plan: Root) -> model.Plan:
+    """The plan as data. Raises PlanError with every finding when it cannot run."""
+    made, findings = _compiled(plan)
+    if made is None or any(f.severity == "error" for f in findings):
+        raise PlanError(findings, _file_of(plan))
+    return made
+
+
+def estimate(plan: Root, on: str = "messages") -> Worst:
+    """The most that the plan's calls can cost together."""
+    return worst_case(compiled(plan), on)
+
+
+async def run(
+    plan: Root,
+    *,
+    on: str = "messages",
+    usd: float | str | Decimal | None = None,
+    inputs: dict[str, Any] | None = None,
+    parallel: int | None = None,
+    seed: int = 0,
+    fresh: bool = False,
+    approve: bool = False,
+    root: str | PurePath = ".",
+) -> Outcome:
+    """Carries the plan out as a new run in the project at `root`, as `stretto run` does.
+
+    `usd` is the cap in dollars, or "none" to insist on having none. Raises StrettoError before anything has
+    happened; a task that fails shows in the outcome: `outcome.value("task")` reads any result.
+    """
+    if is_being_read():
+        # `stretto run FILE` reads the plan first; a file that also runs it would pay twice.
+        raise StrettoError(
+            "run-while-read",
+            f"{_file_of(plan)} runs its plan while it is only being read",
+            at=plan.at,
+            next='put this under `if __name__ == "__main__":`',
+        )
+    made = compiled(plan)
+    folder = Path(_file_of(plan)).absolute().parent
+    options = Options(
+        on=on,
+        inputs={**{name: given.default for name, given in made.inputs.items()}, **(inputs or {})},
+        cap_nusd=None if usd is None else NO_CAP if usd == "none" else int(Decimal(str(usd)) * 10**9),
+        parallel=parallel,
+        seed=seed,
+        fresh=fresh,
+        approve=approve,
+        folder=str(folder) if folder.is_dir() else "",
+    )
+    project = Path(root).absolute()
+    journal = SqliteJournal(project)
+    try:
+        return await run_plan(made, options, journal, project)
+    finally:
+        journal.close()
+
+
+def run_sync(plan: Root, **options: Any) -> Outcome:
+    """The same for a program without an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run(plan, **options))
+    raise StrettoError(
+        "loop-is-running",
+        "an event loop is running here already, so run_sync() would stop it",
+        at=plan.at,
+        next="write `await plan.run()`",
+    )
+
+
+class Task(patterns.Task):
+    """One piece of agent work: a prompt, a command (`run=`) or a Python function (`call=`)."""
+
+    __slots__ = ()
+
+    check = check
+    estimate = estimate
+    run = run
+    run_sync = run_sync
+
+
+class Group(patterns.Group):
+    """Tasks that belong together; stands wherever a task can, and is a plan by itself."""
+
+    __slots__ = ()
+
+    check = check
+    estimate = estimate
+    run = run
+    run_sync = run_sync
+
+
+class Plan(patterns.Plan):
+    """A plan with a name, inputs and limits of its own."""
+
+    __slots__ = ()
+
+    check = check
+    estimate = estimate
+    run = run
+    run_sync = run_sync
+
+
+fan_out = Group.fan_out
+pipeline = Group.pipeline
+scatter_gather = Group.scatter_gather
+hierarchy = Group.hierarchy
+map_reduce = Group.map_reduce
+
+
+def _compiled(plan: Root) -> tuple[model.Plan | None, list[Finding]]:
+    return compile_plan(raw_of(plan), source=_file_of(plan))
+
+
+def _file_of(plan: Root) -> str:
+    """The file in which a plan was built, of `file:line:col`."""
+    return str(PurePath(plan.at.rsplit(":", 2)[0]))

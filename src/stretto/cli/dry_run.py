@@ -1,0 +1,239 @@
+"""What `--dry-run` prints: every final prompt and command of a run, or what a resume would do."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from stretto.agents.registry import Roster, free
+from stretto.errors import StrettoError
+from stretto.estimate import Worst, worst_case
+from stretto.journal import RunInfo
+from stretto.journal.sqlite import SqliteJournal
+from stretto.live.words import cap, line, many, plain, usd
+from stretto.models import resolve
+from stretto.plan.graph import Element, Graph, build
+from stretto.plan.model import Plan, Task, canonical
+from stretto.plan.references import Ref
+from stretto.report import Rest, dollars, rest_of
+from stretto.run import Options, agent_of, boot_id, cap_of, load_state
+from stretto.run.prepare import fill
+from stretto.scheduler.vertex import SETTLED, TaskVertex
+from stretto.workspace.handover import Block, hand_over, substitute
+
+NAMED = 8
+
+
+def print_plan(plan: Plan, options: Options, root: Path, *, as_json: bool) -> None:
+    """Prints what a run would send and call, without starting or writing anything."""
+    graph = build(plan)
+    worst = worst_case(plan, options.on, graph, free)
+    limit = cap_of(plan, options, Roster(root, seed=options.seed))
+    tasks = [_task_data(plan, element, options) for element in in_order(graph)]
+    if as_json:
+        data = {
+            "schema": "stretto/dry-run/1",
+            "plan": plan.name,
+            "on": options.on,
+            "usd_worst": dollars(worst.nusd),
+            "usd_cap": dollars(limit),
+            "unknown": list(worst.unknown),
+            "tasks": tasks,
+        }
+        print(json.dumps(data))
+        return
+    head = [f"plan {plan.name}: {many(len(tasks), 'task')}", price_line(worst, limit)]
+    for number, task in enumerate(tasks, 1):
+        head += ["", *_task_lines(number, task)]
+    print(plain("\n".join(head)))
+
+
+def price_line(worst: Worst, limit: int | None) -> str:
+    """What a run may cost at most, and what it may not exceed."""
+    if not worst.calls and not worst.unknown:
+        return "nothing to pay: no prompt goes to an agent that costs money"
+    if worst.nusd is None:
+        most = f"worst case unknown ({'; '.join(worst.unknown[:3])})"
+    else:
+        most = f"worst case {usd(worst.nusd)} in {many(worst.calls, 'call')}"
+    if worst.turns:
+        most += f", and more where tools are used ({', '.join(worst.turns[:3])})"
+    return f"{most}; {cap(limit)}"
+
+
+_Point = tuple[Element, bool]
+"""The start of a part, or (True) its end."""
+
+
+def in_order(graph: Graph) -> Iterator[Element]:
+    """Tasks in an order in which they could run one by one; among those that could, plan order."""
+    before: dict[_Point, int] = {}
+    after: dict[_Point, list[_Point]] = {}
+    for element in graph.elements.values():
+        start, end = (element, False), (element, True)
+        waits = [(need.target, True) for need in element.needs]
+        if element.owner is not None:
+            waits.append((element.owner, False))
+        for point, others in ((start, waits), (end, [start, *((m, True) for m in element.members.values())])):
+            before[point] = len(others)
+            for other in others:
+                after.setdefault(other, []).append(point)
+    ready = [(e.index, over, e.path, e) for (e, over), count in before.items() if not count]
+    heapq.heapify(ready)
+    while ready:
+        _, over, _, element = heapq.heappop(ready)
+        if over and isinstance(element.part, Task):
+            yield element
+        for point in after.get((element, over), ()):
+            before[point] -= 1
+            if not before[point]:
+                heapq.heappush(ready, (point[0].index, point[1], point[0].path, point[0]))
+
+
+# One task
+
+
+def _task_data(plan: Plan, element: Element, options: Options) -> dict[str, Any]:
+    task = element.part
+    assert isinstance(task, Task)
+    agent = agent_of(task, options.on)
+    data: dict[str, Any] = {"id": element.path, "agent": agent}
+    if each := list(_eaches(element)):
+        data["each"] = each
+    find = _finder(plan, element, options.inputs)
+    handed = _handed(element)
+    if task.action == "prompt":
+        data["model"] = resolve(task.model, agent).id
+        blocks = [Block(name, f"<output of {name}>", "") for name in handed]
+        data["prompt"] = hand_over(substitute(task.prompt, find), blocks, can_read_files=False)[0]
+    elif task.action == "run":
+        data["run"] = [substitute(word, find) for word in task.run]
+        if handed:
+            data["stdin"] = {name: f"<output of {name}>" for name in handed}
+    else:
+        data["call"] = task.call
+        arguments = {name.replace("-", "_"): f"<output of {name}>" for name in handed}
+        data["args"] = {**arguments, **fill(task.args, find)}
+    return data
+
+
+def _finder(plan: Plan, element: Element, inputs: dict[str, Any]) -> Callable[[Ref], Any]:
+    """Inputs have their values before a run; items and outputs are not known yet."""
+    items = {e.part.each.name for e in _around(element) if e.part.each is not None}
+
+    def find(ref: Ref) -> Any:
+        path = ".".join((ref.name, *ref.path))
+        if ref.name in items:
+            return f"<{path}>"
+        if ref.name in plan.inputs and not any(n.tail.split(".")[0] == ref.name for n in element.needs):
+            value = inputs.get(ref.name)
+            return value if not ref.path else f"<{path}>"
+        return f"<output of {path}>"
+
+    return find
+
+
+def _around(element: Element) -> Iterator[Element]:
+    here: Element | None = element
+    while here is not None:
+        yield here
+        here = here.owner
+
+
+def _eaches(element: Element) -> Iterator[str]:
+    """Why there will be several of a task, from the outside in."""
+    for here in reversed(list(_around(element))):
+        each = here.part.each
+        if each is not None and isinstance(each.over, list):
+            yield f"{each.name}: each of {len(each.over)} entries"
+        elif each is not None:
+            yield f"{each.name}: each of {each.over}, at most {each.max:,}"
+    task = element.part
+    if isinstance(task, Task) and task.reduce:
+        yield f"{task.reduce} by {task.fan_in}, until one is left"
+
+
+def _handed(element: Element) -> list[str]:
+    """Names of what is handed over: own needs, and those of the groups whose first task it is."""
+    names = [need.tail for need in element.needs if need.handed]
+    here = element
+    while here.owner is not None and not any(need.base is here.owner for need in here.needs):
+        here = here.owner
+        names += [need.tail for need in here.needs if need.handed]
+    task = element.part
+    if isinstance(task, Task) and task.reduce:
+        names.append(f"up to {task.fan_in} entries of {task.reduce}")
+    return names
+
+
+def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
+    who = f"{task['agent']} {task['model']}" if "model" in task else task["agent"]
+    each = "".join(f"; {line(words)}" for words in task.get("each", ()))
+    lines = [f"{number}. {task['id']}  ({line(who)}{each})"]
+    if "prompt" in task:
+        lines += [f"   | {row}" for row in task["prompt"].splitlines()]
+    elif "run" in task:
+        lines.append(f"   $ {shlex.join(task['run'])}")
+        if "stdin" in task:
+            lines.append(f"   reads {canonical(task['stdin'])}")
+    else:
+        words = ", ".join(f"{name}={_short(value)}" for name, value in task["args"].items())
+        lines.append(f"   {task['call']}({words})")
+    return lines
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) and value.startswith("<") else canonical(value)
+
+
+# A resume
+
+
+def rest_lines(run: str, rest: Rest) -> list[str]:
+    """What a resume keeps, does again and has before it, and what that will cost."""
+    again = ""
+    if rest.redone:
+        names = ", ".join(rest.redone[:NAMED])
+        more = f" and {len(rest.redone) - NAMED} more" if len(rest.redone) > NAMED else ""
+        again = f", does {many(len(rest.redone), 'task')} again ({names}{more})"
+    waiting = f", has {many(rest.waiting, 'task')} before it" if rest.waiting else ""
+    lines = [f"resume {run}: keeps {many(rest.kept, 'result')}{again}{waiting}"]
+    if rest.growing:
+        lines.append(f"  not counted: the members of {', '.join(rest.growing[:NAMED])}, not known yet")
+    if rest.nusd is None:
+        reasons = []
+        if rest.unknown:
+            reasons.append(f"{many(rest.unknown, 'task')} without a sibling that has ended")
+        if rest.growing:
+            reasons.append("members that are not known")
+        lines.append(f"  cost unknown: {', '.join(reasons)}")
+    else:
+        about = f"costs about {usd(rest.nusd)}, by what their siblings have cost"
+        lines.append(f"  {about if rest.nusd else 'costs nothing'}")
+    return lines
+
+
+def print_rest(journal: SqliteJournal, info: RunInfo, redo: list[str], *, as_json: bool) -> None:
+    """Says what `resume` would do; the journal stays as it is."""
+    _, scheduler = load_state(journal, info.run)
+    state = scheduler.state
+    for id in redo:
+        if not isinstance(state.vertices.get(id), TaskVertex):
+            what = f"run {info.run} has no task {line(id)!r}"
+            raise StrettoError("no-such-task", what, next=f"`stretto show {info.run} --all` lists them")
+    # In memory only: what was running counts as lost, what is to be redone is taken back.
+    scheduler.resume(0, boot_id(), scheduler.now_us)
+    for id in redo:
+        if state.vertices[id].state >= SETTLED:
+            scheduler.redo(id, "resume --redo")
+    rest = rest_of(state, redo)
+    if as_json:
+        data = {**rest._asdict(), "usd": dollars(rest.nusd)}
+        del data["nusd"]
+        print(json.dumps({"schema": "stretto/rest/1", "run": info.run, **data}))
+    else:
+        print(plain("\n".join(rest_lines(info.run, rest))))

@@ -1,0 +1,193 @@
+"""Which views look on while a run goes on, and what is said when it has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console
+
+from stretto import events as ev
+from stretto.journal import Journal
+from stretto.live.lines import LineLog
+from stretto.live.notes import Notes
+from stretto.live.stream import JsonStream
+from stretto.live.view import LiveView
+from stretto.live.words import cap, clock, line, many, usd
+from stretto.scheduler.state import State
+from stretto.scheduler.vertex import (
+    CANCELLED,
+    FAILED,
+    SKIPPED,
+    STATES,
+    SUCCEEDED,
+    GroupVertex,
+    TaskVertex,
+    Vertex,
+    good,
+)
+
+View = LiveView | LineLog | JsonStream
+NAMED = 3
+"""How many outputs or failures the summary names."""
+
+
+class Screen:
+    """The views of one command: progress on stderr, a stream of events on stdout."""
+
+    def __init__(self, args: Namespace, journal: Journal, out: TextIO):
+        self.notes = Notes()
+        self._args = args
+        self._journal = journal
+        self._out = out
+        self._view: View | None = None
+
+    def open(self, run: str, state: State, *, after: int = 0, seconds: float = 0.0) -> None:
+        """Begins to show a run; `after` is the last event that is known already."""
+        view = self._view = self._choose(after)
+        if isinstance(view, LiveView):
+            view.begin(run, state, seconds)
+        elif view is not None:
+            view.begin(run, state)
+
+    def close(self) -> None:
+        view, self._view = self._view, None
+        if view is not None:
+            view.end()
+
+    def saw(self, at_us: int, events: Sequence[ev.Event]) -> None:
+        self.notes.saw(at_us, events)
+        if self._view is not None:
+            try:
+                self._view.saw(at_us, events)
+            except BrokenPipeError:
+                self._view = None  # nobody reads our progress any more, which is no reason to end the run
+
+    def _choose(self, after: int) -> View | None:
+        if self._args.jsonl:
+            return JsonStream(self._journal, self._print, after)
+        if getattr(self._args, "quiet", False):
+            return None
+        if sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb":
+            return LiveView(Console(stderr=True), self.notes)
+        return LineLog(lambda text: print(text, file=sys.stderr, flush=True))
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+def summary(run: str, state: State, notes: Notes, seconds: float) -> list[str]:
+    """What people read last: how it ended, how many tasks, what it cost, where the results are."""
+    counts = [0] * len(STATES)
+    for row in state.rows.values():
+        for k, number in enumerate(row.counts):
+            counts[k] += number
+    left = sum(counts[:SUCCEEDED])
+    failed = "failed (tolerated)" if state.status == "succeeded" else "failed"
+    words = [(counts[SUCCEEDED], "succeeded"), (counts[FAILED], failed), (counts[SKIPPED], "skipped")]
+    words += [(counts[CANCELLED], "cancelled"), (left, "left")]
+    tasks = ", ".join(f"{number:,} {word}" for number, word in words if number) or "none"
+    if state.paused is not None and any(is_unknown(vertex) for vertex in state.vertices.values()):
+        tasks += ", and some that are not known yet"
+    why = f" ({state.paused.why})" if state.paused is not None else ""
+    lines = [
+        f"run {run} {state.status}{why} after {clock(seconds)}",
+        f"  tasks   {tasks}",
+        f"  money   {_money(state, notes)}",
+    ]
+    if notes.kept_count:
+        names = ", ".join(f"{task} from {source}" for task, source, _ in notes.kept)
+        more = (
+            f" and {notes.kept_count - len(notes.kept):,} more" if notes.kept_count > len(notes.kept) else ""
+        )
+        saved = f", {usd(state.saved_nusd)} saved" if state.saved_nusd else ""
+        lines.append(f"  kept    {many(notes.kept_count, 'result')} used again{saved}: {names}{more}")
+    if waits := _waits(state):
+        lines.append(f"  waits   {waits}")
+    if notes.failure:
+        lines.append(f"  failed  {line(notes.failure, 200)}")
+    lines += [f"  output  stretto show {run} --task {id} --output" for id in _results(state)]
+    return lines
+
+
+def is_unknown(vertex: Vertex) -> bool:
+    """True for a group whose members will be made at run time and are not yet."""
+    return (
+        isinstance(vertex, GroupVertex) and vertex.grown and not vertex.complete and vertex.state < SUCCEEDED
+    )
+
+
+def _waits(state: State) -> str:
+    """What a paused run waits for, where more can be said than the word for it."""
+    paused, ledger = state.paused, state.ledger
+    if paused is None:
+        return ""
+    if paused.why == "budget" and paused.need_nusd and ledger.cap_nusd is not None:
+        left = max(0, ledger.cap_nusd - ledger.committed_nusd)
+        return f"the next call may cost {usd(paused.need_nusd)}, and {usd(left)} of the cap is left"
+    until = ""
+    if paused.until_us is not None:
+        until = f"until {time.strftime('%Y-%m-%d %H:%M', time.localtime(paused.until_us / 1e6))}"
+    return "; ".join(filter(None, [line(paused.note, 200), until]))
+
+
+def _money(state: State, notes: Notes) -> str:
+    ledger = state.ledger
+    if not ledger.calls:
+        return "nothing spent"
+    words = [f"{usd(ledger.spent_nusd)} spent"]
+    if notes.unpriced:
+        words.append("and calls whose price is unknown")
+    if ledger.held_nusd:
+        words.append(f"{usd(ledger.held_nusd)} held for calls whose usage never arrived")
+    return f"{', '.join(words)}, {cap(ledger.cap_nusd)}"
+
+
+def _results(state: State) -> list[str]:
+    """The parts that no other needs: what the plan was made for."""
+    needed = {need.target for element in state.graph.elements.values() for need in element.needs}
+    ends = [id for id, element in state.graph.roots.items() if element not in needed]
+    return [id for id in ends if state.vertices[id].state == SUCCEEDED][:NAMED]
+
+
+def how_to_go_on(run: str, state: State) -> str:
+    """The last line: how to go on where that is possible; empty after a success."""
+    paused = state.paused
+    if state.status == "succeeded":
+        return ""
+    if state.status == "failed":
+        again = "".join(f" --redo {vertex.id}" for vertex in _what_failed(state)[:NAMED])
+        return f"try again: stretto resume {run}{again}" if again else ""
+    if state.status == "cancelled":
+        return "it is over; `stretto run PLAN` begins anew and uses what is kept"
+    if paused is not None and paused.why == "approval":
+        return f"to go on: stretto approve {run}, then stretto resume {run}"
+    if paused is not None and paused.why == "budget":
+        return f"to go on: stretto resume {run} --usd {_next_cap(state)}"
+    return f"to go on: stretto resume {run}"
+
+
+def _what_failed(state: State) -> list[TaskVertex]:
+    """The tasks whose failure failed the run: tolerated and optional ones did not."""
+    found: list[TaskVertex] = []
+    stack: list[Vertex] = [v for v in reversed(state.root.members) if v.state == FAILED and not good(v)]
+    while stack:
+        vertex = stack.pop()
+        if isinstance(vertex, TaskVertex):
+            found.append(vertex)
+        else:
+            stack.extend(member for member in reversed(vertex.members) if member.state == FAILED)
+    return found
+
+
+def _next_cap(state: State) -> str:
+    """A cap under which the refused call would fit: twice the old one, or what is committed and the call."""
+    ledger, paused = state.ledger, state.paused
+    need = (paused.need_nusd or 0) if paused is not None else 0
+    least = max(2 * (ledger.cap_nusd or 0), ledger.spent_nusd + ledger.held_nusd + need)
+    cents = -(-least // 10_000_000)
+    return f"{cents // 100}.{cents % 100:02}"

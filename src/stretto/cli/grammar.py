@@ -1,0 +1,353 @@
+"""Every verb of the command line and its flags; parsed here, carried out in a module of its own."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from argparse import ArgumentParser, ArgumentTypeError, HelpFormatter, _ActionsContainer
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from stretto.errors import StrettoError
+
+NO_CAP = -1
+"""`--usd none`, as `run.Options` understands it."""
+NUSD = 1_000_000_000
+
+
+class Verb(NamedTuple):
+    """One word of the command line: the module that carries it out, and what people read about it."""
+
+    module: str
+    summary: str
+    about: str
+    example: str
+    flags: Callable[[ArgumentParser], None]
+
+
+class Flags(ArgumentParser):
+    """An ArgumentParser whose mistakes are errors like all others, with a next action."""
+
+    def error(self, message: str) -> NoReturn:
+        next = f"`{self.prog} --help` shows what it takes"
+        unknown = re.match(r"unrecognized arguments: (-\S+)", message)
+        if unknown:
+            known = [flag for flag in self._option_string_actions if flag.startswith("--")]
+            near = difflib.get_close_matches(unknown[1].split("=")[0], known, n=1)
+            next = f"did you mean `{near[0]}`? {next}" if near else next
+        raise StrettoError("usage", message, at=self.prog, next=next)
+
+
+class _Help(HelpFormatter):
+    """Help in at most 98 columns, with room for the longer flags; the example stays on its own line."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=26)
+        self._width = min(self._width, 98)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example:") else super()._fill_text(text, width, indent)
+
+
+def parser(verb: str) -> ArgumentParser:
+    """The parser of one verb."""
+    entry = VERBS[verb]
+    flags = Flags(
+        prog=f"stretto {verb}",
+        description=entry.about,
+        epilog=f"example:\n  {entry.example}",
+        formatter_class=_Help,
+        allow_abbrev=False,
+    )
+    entry.flags(flags)
+    return flags
+
+
+def overview() -> str:
+    """What `stretto --help` prints."""
+    rows = "\n".join(f"  {name:<9}{verb.summary}" for name, verb in VERBS.items())
+    return (
+        "usage: stretto VERB [...]\n\n"
+        "Stretto orchestrates many LLM agents: plans with parallel parts, a budget that holds, and runs\n"
+        "that survive crashes without paying twice.\n\n"
+        f"verbs:\n{rows}\n\n"
+        "  stretto VERB --help shows what a verb takes; stretto --version prints the version.\n\n"
+        "start here:\n"
+        "  stretto init && stretto run stretto.yaml\n\n"
+        "exit codes:\n"
+        "  0 done   1 a problem was found   2 it could not be done   3 a limit stopped it   130 interrupted\n"
+        "  After 3 and 130 the run can be resumed: the last line says how."
+    )
+
+
+# Values of flags
+
+
+def money(text: str) -> int:
+    """Nano-dollars of `5`, `0.25` or `$5`; `none` insists on no cap."""
+    if text == "none":
+        return NO_CAP
+    try:
+        amount = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0 or amount > 10**9:
+        raise ArgumentTypeError(f"{text!r} is no sum of dollars: write 5, 0.25 or none")
+    return int(amount * NUSD)
+
+
+def count(text: str) -> int:
+    """A number from 1 up."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100_000:
+        raise ArgumentTypeError(f"{text!r} is no number from 1 to 100,000")
+    return int(text)
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def duration(text: str) -> int:
+    """Seconds of `30d`, `12h`, `90m`."""
+    found = re.fullmatch(r"(\d{1,6})([smhdw])", text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no time: write a number and s, m, h, d or w, as in 30d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`name=value` of an input."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ArgumentTypeError(f"{text!r}: write --in name=value")
+    return name, value
+
+
+# Flags that several verbs share
+
+
+def _root(flags: ArgumentParser) -> None:
+    text = "the project: where .stretto is kept, and what agents see (default: this folder)"
+    flags.add_argument("--root", metavar="DIR", type=Path, default=Path(), help=text)
+
+
+def _json(flags: _ActionsContainer, what: str = "print one JSON object instead of text") -> None:
+    flags.add_argument("--json", action="store_true", help=what)
+
+
+def _which_run(flags: ArgumentParser) -> None:
+    text = "a run's name, the beginning of one, or `last`"
+    flags.add_argument("run", metavar="RUN", help=text)
+
+
+def _plan(flags: ArgumentParser) -> None:
+    flags.add_argument(
+        "plan", metavar="PLAN", type=Path, help="a .yaml file, or a .py file that makes a plan"
+    )
+    flags.add_argument(
+        "--plan", dest="plan_name", metavar="NAME", default="", help="which plan of a .py file"
+    )
+
+
+def _progress(flags: ArgumentParser) -> None:
+    one = flags.add_mutually_exclusive_group()
+    _json(one, "print one JSON object when it has ended")
+    one.add_argument("--jsonl", action="store_true", help="print every event as a JSON object, one a line")
+    flags.add_argument("--quiet", action="store_true", help="no progress, only the summary")
+
+
+def _spending(flags: ArgumentParser) -> None:
+    text = "the most that the run may spend in dollars; `none` insists on no cap"
+    flags.add_argument("--usd", metavar="N", type=money, default=None, help=text)
+    text = "approve in advance what planners add to the plan"
+    flags.add_argument("--yes", action="store_true", help=text)
+
+
+# The verbs
+
+
+def _init(flags: ArgumentParser) -> None:
+    flags.add_argument(
+        "dir", metavar="DIR", nargs="?", type=Path, default=Path(), help="default: this folder"
+    )
+    flags.add_argument("--force", action="store_true", help="overwrite what is there")
+
+
+def _check(flags: ArgumentParser) -> None:
+    _plan(flags)
+    flags.add_argument("--strict", action="store_true", help="warnings count as errors")
+    _json(flags)
+
+
+def _run(flags: ArgumentParser) -> None:
+    _plan(flags)
+    text = (
+        "who answers prompts: messages, openai:URL, local, simulated (default: messages, if there is a key)"
+    )
+    flags.add_argument("--on", metavar="AGENT", default="", help=text)
+    _spending(flags)
+    text = "a value for one of the plan's inputs; may be repeated"
+    flags.add_argument(
+        "--in", dest="inputs", metavar="NAME=VALUE", type=pair, action="append", default=[], help=text
+    )
+    text = "how many attempts may run side by side (default: as the plan says)"
+    flags.add_argument("--parallel", metavar="N", type=count, default=None, help=text)
+    text = "what chance is made from: jitter, simulated agents (default: 0)"
+    flags.add_argument("--seed", metavar="N", type=int, default=0, help=text)
+    part = flags.add_mutually_exclusive_group()
+    text = "run only this task or group; what it needs is taken from the newest earlier run"
+    part.add_argument("--only", metavar="TASK", default="", help=text)
+    part.add_argument("--until", metavar="TASK", default="", help="run this task or group and what it needs")
+    text = "do this task again although its result is kept; may be repeated"
+    flags.add_argument("--redo", metavar="TASK", action="append", default=[], help=text)
+    flags.add_argument("--fresh", action="store_true", help="use no kept results of earlier runs")
+    text = "print every final prompt and command, the worst case and the cap; start nothing"
+    flags.add_argument("--dry-run", action="store_true", help=text)
+    _progress(flags)
+    _root(flags)
+
+
+def _resume(flags: ArgumentParser) -> None:
+    _which_run(flags)
+    _spending(flags)
+    text = "do this task and everything below it again; may be repeated"
+    flags.add_argument("--redo", metavar="TASK", action="append", default=[], help=text)
+    text = "free the money of calls whose usage never arrived: you know that they were not charged"
+    flags.add_argument("--release-held", action="store_true", help=text)
+    text = "say what is kept, what is done again and what that costs; start nothing"
+    flags.add_argument("--dry-run", action="store_true", help=text)
+    _progress(flags)
+    _root(flags)
+
+
+def _watch(flags: ArgumentParser) -> None:
+    _which_run(flags)
+    text = "print every event from the beginning as a JSON object, one a line"
+    flags.add_argument("--jsonl", action="store_true", help=text)
+    _root(flags)
+
+
+def _show(flags: ArgumentParser) -> None:
+    _which_run(flags)
+    flags.add_argument("--task", metavar="ID", default="", help="one task or group instead of the whole run")
+    one = flags.add_mutually_exclusive_group()
+    one.add_argument("--output", action="store_true", help="with --task: what it returned, as it is")
+    one.add_argument("--prompt", action="store_true", help="with --task: the prompt as it was sent")
+    one.add_argument("--transcript", action="store_true", help="with --task: what its attempts wrote down")
+    _json(one)
+    flags.add_argument("--all", action="store_true", help="a line for every task, however many there are")
+    _root(flags)
+
+
+def _project(flags: ArgumentParser) -> None:
+    _json(flags)
+    _root(flags)
+
+
+def _one_run(flags: ArgumentParser) -> None:
+    _which_run(flags)
+    _root(flags)
+
+
+def _gc(flags: ArgumentParser) -> None:
+    text = "remove runs that ended longer ago than this (default: 30d)"
+    flags.add_argument("--older", metavar="TIME", type=duration, default=30 * 86_400, help=text)
+    flags.add_argument("--dry-run", action="store_true", help="say what would be removed")
+    _json(flags)
+    _root(flags)
+
+
+VERBS: dict[str, Verb] = {
+    "init": Verb(
+        "init",
+        "write an example plan that runs without a key",
+        "Writes stretto.yaml, an example that runs at once and explains the format, and "
+        "stretto.schema.json, with which editors complete and check plans.",
+        "stretto init && stretto run stretto.yaml",
+        _init,
+    ),
+    "check": Verb(
+        "check",
+        "say what is wrong with a plan, all at once",
+        "Reads a plan and prints every finding with its place and what to do about it. Starts nothing "
+        "and spends nothing. A .py file is executed, because that is how it makes its plan.",
+        "stretto check stretto.yaml --strict",
+        _check,
+    ),
+    "run": Verb(
+        "run",
+        "carry out a plan",
+        "Carries out a plan as a new run. Results of earlier runs are used again where nothing that "
+        "made them has changed. Ctrl-C lets what is running end; a second Ctrl-C stops it. Either way "
+        "the run can be resumed.",
+        "stretto run stretto.yaml --on simulated --in folder=src --parallel 4",
+        _run,
+    ),
+    "resume": Verb(
+        "run",
+        "go on with a run that was interrupted, paused or killed",
+        "Goes on with a run from its journal; the plan's file is not read again. What succeeded is "
+        "kept. Says first what is kept, what is done again, and what that will cost by what has been "
+        "paid so far.",
+        "stretto resume last --usd 10",
+        _resume,
+    ),
+    "watch": Verb(
+        "watch",
+        "follow a run from another terminal",
+        "Shows the progress of a run that goes on in another process, until it ends. Reads only; "
+        "Ctrl-C stops watching, not the run.",
+        "stretto watch last",
+        _watch,
+    ),
+    "show": Verb(
+        "show",
+        "tell what a run did, or one of its tasks",
+        "Tells what a run did, from its journal, whether it is live, ended or dead. With --task one "
+        "task or group: its attempts, its output, its prompt.",
+        "stretto show last --task files.3.scan --output",
+        _show,
+    ),
+    "ls": Verb(
+        "show", "list the runs of this project", "Lists runs, the newest first.", "stretto ls", _project
+    ),
+    "approve": Verb(
+        "steer",
+        "let a run go on that waits for approval",
+        "Approves what a planner wants to add to a run. A live run goes on by itself; one whose "
+        "process has ended is resumed with `stretto resume RUN`.",
+        "stretto approve last",
+        _one_run,
+    ),
+    "cancel": Verb(
+        "steer",
+        "end a run for good",
+        "Ends a run: what is running is stopped, what was made is kept, nothing can be resumed.",
+        "stretto cancel audit-1121",
+        _one_run,
+    ),
+    "gc": Verb(
+        "care",
+        "remove old runs and what only they used",
+        "Removes runs that ended some time ago, with their outputs and transcripts, and the kept "
+        "results that came from them. Live, paused and interrupted runs stay.",
+        "stretto gc --older 7d --dry-run",
+        _gc,
+    ),
+    "doctor": Verb(
+        "care",
+        "say what is installed, what is missing, and whether the journal is whole",
+        "Looks at the installation and at this project: versions, optional parts, permissions, free "
+        "space, the journal. Exits with 1 when something has to be mended.",
+        "stretto doctor --json",
+        _project,
+    ),
+    "schema": Verb(
+        "check",
+        "print the JSON Schema of plans, for editors",
+        "Prints the JSON Schema of plans in YAML.",
+        "stretto schema > stretto.schema.json",
+        lambda flags: None,
+    ),
+}

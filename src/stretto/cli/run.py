@@ -1,0 +1,218 @@
+"""The verbs `run` and `resume`: a plan carried out in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from stretto.agents.registry import Roster, free
+from stretto.cli.dry_run import price_line, print_plan, print_rest, rest_lines
+from stretto.cli.earlier import taken_from
+from stretto.cli.follow import Screen, how_to_go_on, summary
+from stretto.cli.project import confirmed, journal_of, plan_of, root_of, run_named
+from stretto.errors import EXIT_OK, StrettoError
+from stretto.estimate import worst_case
+from stretto.journal.sqlite import SqliteJournal
+from stretto.live.words import cap, line, many, plain, usd
+from stretto.plan.graph import build
+from stretto.plan.model import Plan, Task
+from stretto.plan.prune import find, prune
+from stretto.report import data_of, materialise, read, rest_of
+from stretto.run import Options, Outcome, agents_used, cap_of, parts_of, resume_run, run_plan
+from stretto.run.loop import Loop
+from stretto.spec.load import inputs_from
+
+DEFAULT_AGENT = "messages"
+
+
+def run(args: Namespace) -> int:
+    """Carries out a plan as a new run; the exit code says how it ended."""
+    root = root_of(args)
+    plan = plan_of(args.plan, args.plan_name)
+    target = args.only or args.until
+    if target:
+        plan = prune(plan, target)
+    _check_redo(plan, args.redo)
+    on = args.on or _default_agent(plan)
+    inputs = inputs_from(plan, args.inputs, root)
+    options = Options(
+        on=on,
+        inputs=inputs,
+        cap_nusd=args.usd,
+        approve=args.yes,
+        parallel=args.parallel,
+        seed=args.seed,
+        fresh=args.fresh,
+        folder=_folder_of(args.plan, root),
+        signals=True,
+    )
+    if args.dry_run:
+        print_plan(plan, options, root, as_json=args.json)
+        return EXIT_OK
+    if args.redo:
+        options.redo = args.redo
+    _say_price(plan, options, root)
+    with journal_of(args) as journal:
+        if args.only:
+            options.only, options.taken = args.only, taken_from(journal, plan, args.only)
+        session = Session(args, journal)
+        with session:
+            running = run_plan(
+                plan, options, journal, root, observers=[session.screen], started=session.started
+            )
+            outcome = asyncio.run(running)
+        return session.finish(outcome, options, root)
+
+
+def resume(args: Namespace) -> int:
+    """Goes on with a run from its journal."""
+    root = root_of(args)
+    with journal_of(args) as journal:
+        info = run_named(journal, args.run)
+        options = Options(cap_nusd=args.usd, approve=args.yes, signals=True)
+        if args.dry_run:
+            print_rest(journal, info, args.redo, as_json=args.json)
+            return EXIT_OK
+        session = Session(args, journal, after=_last_seq(journal, info.run) if args.jsonl else 0)
+        session.redo = args.redo
+        with session:
+            outcome = asyncio.run(
+                resume_run(
+                    info.run,
+                    options,
+                    journal,
+                    root,
+                    redo=args.redo,
+                    release_held=args.release_held,
+                    observers=[session.screen],
+                    started=session.started,
+                )
+            )
+        return session.finish(outcome, options, root)
+
+
+class Session:
+    """What one command shows while a run goes on and after: progress on stderr, results on stdout."""
+
+    def __init__(self, args: Namespace, journal: SqliteJournal, after: int = 0):
+        self._args = args
+        self._journal = journal
+        self._after = after
+        self._out: TextIO = sys.stdout
+        self._start_s = time.monotonic()
+        self._aside = contextlib.ExitStack()
+        self.redo: Iterable[str] | None = None
+        """Set for a resume, which says first what it will do."""
+        self.screen = Screen(args, journal, self._out)
+
+    def __enter__(self) -> Session:
+        # What a user's function prints must not stand between the results.
+        self._aside.enter_context(contextlib.redirect_stdout(sys.stderr))
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        self.screen.close()
+        self._aside.close()
+
+    def started(self, run: str, loop: Loop) -> None:
+        """Called once the run is on disk and before anything of it starts."""
+        if self.redo is not None and not self._args.quiet:
+            for text in rest_lines(run, rest_of(loop.state, self.redo)):
+                print(plain(text), file=sys.stderr)
+        self.screen.open(run, loop.state, after=self._after)
+
+    def finish(self, outcome: Outcome, options: Options, root: Path) -> int:
+        """Asks where somebody can answer, then prints the result."""
+        while self._may_ask(outcome) and self._approved(outcome):
+            options.approve = True
+            self.screen = Screen(self._args, self._journal, self._out)
+            self.redo = None
+            with self:
+                outcome = asyncio.run(
+                    resume_run(
+                        outcome.run,
+                        options,
+                        self._journal,
+                        root,
+                        observers=[self.screen],
+                        started=self.started,
+                    )
+                )
+        self._print(outcome)
+        return outcome.code
+
+    def _may_ask(self, outcome: Outcome) -> bool:
+        paused = outcome.state.paused
+        waits = paused is not None and paused.why == "approval"
+        return waits and sys.stdin is not None and sys.stdin.isatty()
+
+    def _approved(self, outcome: Outcome) -> bool:
+        paused = outcome.state.paused
+        assert paused is not None
+        state = outcome.state
+        print(plain(f"\n{line(paused.note) or 'the run waits for approval'}"), file=sys.stderr)
+        money = f"{usd(state.ledger.spent_nusd)} spent, {cap(state.ledger.cap_nusd)}"
+        return confirmed(f"{money}. Go on?")
+
+    def _print(self, outcome: Outcome) -> None:
+        args, journal, run = self._args, self._journal, outcome.run
+        if args.json:
+            history = read(journal, run)
+            paths = materialise(journal, journal.run_folder(run), history)
+            print(json.dumps(data_of(history, False, paths)))
+        lines = summary(run, outcome.state, self.screen.notes, time.monotonic() - self._start_s)
+        lines += filter(None, [how_to_go_on(run, outcome.state)])
+        print(plain("\n".join(lines)), file=sys.stderr if args.json or args.jsonl else sys.stdout)
+
+
+def _default_agent(plan: Plan) -> str:
+    """Claude's API where there is a key; without one nobody is asked who was not named."""
+    asked = [t for t in parts_of(plan.tasks) if _asks(t)]
+    if not asked or os.environ.get("ANTHROPIC_API_KEY"):
+        return DEFAULT_AGENT
+    raise StrettoError(
+        "no-agent",
+        f"{many(len(asked), 'prompt')} of this plan ({asked[0].id}, ...) name no agent, and there is no key",
+        next="`--on simulated` rehearses without a model, `--on local` asks the small model on this machine; "
+        "for Claude set ANTHROPIC_API_KEY",
+    )
+
+
+def _asks(task: Task) -> bool:
+    judged = task.check is not None and task.check.prompt and not task.check.on
+    return bool((task.action == "prompt" and not task.on) or judged or task.grow)
+
+
+def _say_price(plan: Plan, options: Options, root: Path) -> None:
+    """Before a paid run: what it can cost at most, and its cap. Raises `no-cap`."""
+    limit = cap_of(plan, options, Roster(root, seed=options.seed))
+    if any(not free(name) for name in agents_used(plan, options.on)):
+        print(plain(price_line(worst_case(plan, options.on, free=free), limit)), file=sys.stderr)
+
+
+def _check_redo(plan: Plan, redo: list[str]) -> None:
+    """A task to be redone is named as in the run (`files.3.scan`) or as in the plan (`files.scan`)."""
+    graph = build(plan)
+    for path in redo:
+        find(plan, graph, ".".join(word for word in path.split(".") if not word.isdigit()))
+
+
+def _folder_of(plan: Path, root: Path) -> str:
+    folder = plan.absolute().parent
+    return "" if folder == root else str(folder)
+
+
+def _last_seq(journal: SqliteJournal, run: str) -> int:
+    """The number of the last event there is: a stream of a resume begins behind it."""
+    seq = 0
+    for row in journal.read(run):
+        seq = row.seq
+    return seq

@@ -1,0 +1,1 @@
+"""Where attempts are carried out: in this process, elsewhere, or only pretended."""

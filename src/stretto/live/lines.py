@@ -1,0 +1,82 @@
+"""The log of lines for where no terminal is: one line for each end, failure and retry of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from stretto import events as ev
+from stretto.live.words import clock, line, many, usd
+from stretto.models import MODELS
+from stretto.scheduler.state import State
+
+TIER = {model.id: model.tier for model in MODELS}
+
+
+class LineLog:
+    """Writes `   12.3s ok      files.3.scan  haiku $0.0012` and the like; knows nothing of terminals."""
+
+    def __init__(self, write: Callable[[str], None]):
+        self._write = write
+        self._state: State | None = None
+        self._first_us = 0
+        self._who: dict[str, str] = {}
+        """The model (or agent) of each task that is under way."""
+
+    def begin(self, run: str, state: State) -> None:
+        self._state = state
+        self._write(f"run {run}")
+
+    def end(self) -> None:
+        self._who.clear()
+
+    def saw(self, at_us: int, events: Sequence[ev.Event]) -> None:
+        self._first_us = self._first_us or at_us
+        for event in events:
+            said = self._say(event, at_us)
+            if said is not None:
+                word, rest = said
+                self._write(f"{clock((at_us - self._first_us) / 1e6):>8} {word:<8}{rest}".rstrip())
+
+    def _say(self, event: ev.Event, at_us: int) -> tuple[str, str] | None:
+        match event:
+            case ev.AttemptStarted():
+                self._who[event.task] = TIER.get(event.model, event.model or event.agent)
+            case ev.TaskSucceeded() if event.source:
+                saved = f", saved {usd(event.saved_nusd)}" if event.saved_nusd else ""
+                return "kept", f"{event.task}  from {event.source}{saved}"
+            case ev.TaskSucceeded():
+                return "ok", f"{event.task}  {self._price(event.task)}"
+            case ev.TaskFailed(task, _, why):
+                return "failed", f"{task}  {self._price(task)}: {line(why, 200)}"
+            case ev.TaskCancelled(task, by):
+                return "stopped", f"{task}: {line(by, 200)}"
+            case ev.RetryPlanned():
+                wait = max(0, event.not_before_us - at_us) / 1e6
+                when = f"in {clock(wait)}" if wait else "at once"
+                return "retry", f"{event.task}  {when}: {line(event.why, 200)}"
+            case _:
+                return self._say_of_run(event)
+        return None
+
+    def _say_of_run(self, event: ev.Event) -> tuple[str, str] | None:
+        match event:
+            case ev.PlanGrew() if event.last:
+                made = event.tasks or event.items
+                # A long list comes in chunks; the last one tells where it began.
+                count = event.first + len(made)
+                return "grew", f"{event.group}: {many(count, 'task' if event.tasks else 'item')}"
+            case ev.GroupClosed(group, _, _, why) if why:
+                return "failed", f"{group}: {line(why, 200)}"
+            case ev.RunPaused():
+                note = f": {line(event.note, 200)}" if event.note else ""
+                return "paused", f"{event.why}{note}; what is running may end"
+            case ev.RunContinued():
+                return "goes on", f"by {line(event.by, 40)}"
+            case _:
+                return None
+
+    def _price(self, task: str) -> str:
+        who = line(self._who.pop(task, ""), 40)
+        spent, held = self._state.task_nusd.get(task, (0, 0)) if self._state is not None else (0, 0)
+        price = f" {usd(spent)}" if spent else ""
+        return f"{who}{price}{f' ({usd(held)} held)' if held else ''}"

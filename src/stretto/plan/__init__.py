@@ -1,0 +1,1 @@
+"""Tasks, groups, the graph they form, the references between them, findings."""

@@ -1,0 +1,268 @@
+"""The nouns of a plan: tasks, groups and the plan they form, as plain data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, Literal
+
+VERSION = 1
+"""The version of the plan format, the number after `stretto:` in a file."""
+
+Action = Literal["prompt", "run", "call"]
+Schema = dict[str, Any]
+"""A JSON Schema of the supported subset (see `plan.schema`)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Output:
+    """What a task promises to return: text, a list of lines, or JSON (of a schema, where one is given)."""
+
+    kind: Literal["text", "lines", "json"] = "text"
+    schema: Schema | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Each:
+    """One copy per entry of a list: `over` is a literal list or the text of one reference."""
+
+    over: list[Any] | str
+    name: str = "item"
+    max: int = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class Quorum:
+    """How many members must do: failed ones tolerated (count or share 0..1), or a least number that did."""
+
+    tolerate: int = 0
+    tolerate_share: float = 0.0
+    min_ok: int | None = None
+    cancel_rest: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Expect:
+    """Declared figures: nano-dollars, seconds, tokens. On a group: total money, time of one member."""
+
+    nusd: int | None = None
+    time_s: float | None = None
+    tokens: int | None = None
+    strongest_nusd: int | None = None
+    strongest_time_s: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Check:
+    """The verifier of a task: a command, a function, or a judging prompt (exactly one is set)."""
+
+    run: tuple[str, ...] = ()
+    call: str = ""
+    prompt: str = ""
+    model: str = "auto"
+    on: str = ""
+
+
+NO_ARGS: dict[str, Any] = {}
+"""Shared by the tasks that take none; never written to."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Task:
+    """One piece of agent work as its author wrote it. Exactly one of prompt, run, call is set."""
+
+    id: str
+    prompt: str = ""
+    run: tuple[str, ...] = ()
+    call: str = ""
+    args: dict[str, Any] = field(default_factory=lambda: NO_ARGS)
+    reduce: str = ""
+    """The text of one reference to a list; empty where the task is no reduction."""
+    fan_in: int = 20
+    each: Each | None = None
+    quorum: Quorum | None = None
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    model: str = "auto"
+    climb_to: str = ""
+    """The last tier of `model: {from, to}`; empty where the model is fixed."""
+    effort: str = ""
+    on: str = ""
+    """The agent by name; empty: command for `run`, function for `call`, the run's default for `prompt`."""
+    role: str = ""
+    tools: tuple[str, ...] = ()
+    output: Output | None = None
+    """None: text for `prompt` and `run`, any JSON value for `call`."""
+    check: Check | None = None
+    attempts: int = 3
+    timeout_s: float | None = None
+    idle_s: float | None = None
+    max_tokens: int = 16_000
+    turns: int = 20
+    usd_cap_nusd: int | None = None
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    isolation: str = ""
+    optional: bool = False
+    reuse: str = ""
+    pure: bool = False
+    grow: bool = False
+    """True for `grow: plan`: the output is a plan, and its tasks join the run."""
+    expect: Expect | None = None
+
+    @property
+    def action(self) -> Action:
+        return "prompt" if self.prompt else "run" if self.run else "call"
+
+    @property
+    def output_kind(self) -> str:
+        if self.output is not None:
+            return self.output.kind
+        return "json" if self.call or self.grow else "text"
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """Tasks that belong together. `order: serial` is already turned into needs when a plan is compiled."""
+
+    id: str
+    tasks: tuple[Task | Group, ...]
+    order: Literal["parallel", "serial"] = "parallel"
+    each: Each | None = None
+    quorum: Quorum | None = None
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    optional: bool = False
+    merge_check: tuple[str, ...] = ()
+    expect: Expect | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Input:
+    """A value asked for at launch (`--in name=value`)."""
+
+    type: Literal["string", "path", "int", "number", "bool", "list", "json"] = "string"
+    default: Any = None
+    required: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Limits:
+    """Bounds of a whole run. `slots` maps an agent, or `agent/model`, to how many may run side by side."""
+
+    usd_nusd: int | None = None
+    time_s: float | None = None
+    parallel: int = 8
+    slots: dict[str, int] = field(default_factory=dict)
+    soft: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """A tree of tasks and groups whose needs form a graph without cycles.
+
+    `places` maps the path of a part (`files.scan`) to file:line:col; it is for people, so neither
+    `to_data` nor equality knows it.
+    """
+
+    name: str
+    tasks: tuple[Task | Group, ...]
+    inputs: dict[str, Input] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    baselines: dict[str, Expect] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+Part = Task | Group
+
+
+def to_data(value: Any) -> Any:
+    """A plan (or a part of one) as JSON data, without the fields that still have their default."""
+    match value:
+        case Task() | Group() | Plan() | Each() | Quorum() | Expect():
+            return _fields(value)
+        case Check() | Input() | Limits() | Output():
+            return _fields(value)
+        case tuple() | list():
+            return [to_data(entry) for entry in value]
+        case dict():
+            return {key: to_data(entry) for key, entry in value.items()}
+        case _:
+            return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    data = {}
+    for name, default in _shape(type(value)):
+        entry = getattr(value, name)
+        if entry is not default and entry != default:
+            data[name] = to_data(entry)
+    return data
+
+
+_SHAPES: dict[type, list[tuple[str, Any]]] = {}
+
+
+def _shape(kind: type[Any]) -> list[tuple[str, Any]]:
+    """Names and defaults of a class's fields, worked out once: a plan may have 100,000 tasks."""
+    shape = _SHAPES.get(kind)
+    if shape is None:
+        shape = _SHAPES[kind] = [
+            (f.name, f.default if f.default_factory is MISSING else f.default_factory())
+            for f in fields(kind)
+            if f.name != "places"
+        ]
+    return shape
+
+
+def plan_text(plan: Plan) -> str:
+    """The canonical JSON of a plan, made a task at a time: 10,000 of them as dicts would be the peak."""
+    tasks = ",".join(canonical(to_data(part)) for part in plan.tasks)
+    # `tasks` is the last key of a plan in sorted order.
+    start, _, _ = canonical(to_data(replace(plan, tasks=()))).rpartition("[]}")
+    return f"{start}[{tasks}]}}"
+
+
+def canonical(data: Any) -> str:
+    """The one JSON text of some data: sorted keys, no spaces, UTF-8 as it is."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+_NESTED: dict[str, type] = {
+    "each": Each,
+    "quorum": Quorum,
+    "expect": Expect,
+    "check": Check,
+    "output": Output,
+}
+_TUPLES = {"run", "needs", "after", "tools", "reads", "writes", "env", "merge_check"}
+
+
+def _build(kind: type, data: dict[str, Any]) -> Any:
+    """The inverse of `to_data` for one part; trusts its input (it was written by `to_data`)."""
+    values: dict[str, Any] = {}
+    for name, entry in data.items():
+        if name in _NESTED:
+            values[name] = _build(_NESTED[name], entry)
+        elif name == "tasks":
+            values[name] = tuple(_build(Group if "tasks" in t else Task, t) for t in entry)
+        else:
+            values[name] = tuple(entry) if name in _TUPLES else entry
+    return kind(**values)
+
+
+def part_from_data(data: dict[str, Any]) -> Part:
+    part: Part = _build(Group if "tasks" in data else Task, data)
+    return part
+
+
+def plan_from_data(data: dict[str, Any]) -> Plan:
+    """The plan that `to_data` wrote. Raises KeyError or TypeError on anything else."""
+    return Plan(
+        name=data["name"],
+        tasks=tuple(part_from_data(t) for t in data["tasks"]),
+        inputs={name: Input(**entry) for name, entry in data.get("inputs", {}).items()},
+        limits=Limits(**data.get("limits", {})),
+        baselines={name: Expect(**entry) for name, entry in data.get("baselines", {}).items()},
+    )

@@ -1,0 +1,381 @@
+"""Starts, resumes and steers runs: what a command or a program calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import stretto
+from stretto import events as ev
+from stretto.agents.registry import Roster
+from stretto.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_LIMIT,
+    EXIT_OK,
+    EXIT_PROBLEM,
+    StrettoError,
+    bug,
+)
+from stretto.journal import Journal, Kept, RunJournal
+from stretto.models import resolve
+from stretto.plan.graph import Graph, build
+from stretto.plan.model import Group, Part, Plan, Task, plan_from_data, plan_text
+from stretto.run.loop import Agents, Loop, Observer, Reuse
+from stretto.run.outputs import accept
+from stretto.run.values import Values
+from stretto.scheduler.schedule import Scheduler
+from stretto.scheduler.state import State
+from stretto.scheduler.vertex import SUCCEEDED
+from stretto.workspace.redact import Redactor
+
+NO_CAP = -1
+"""`--usd none`: the user insists on running without a cap."""
+
+
+@dataclass(slots=True)
+class Options:
+    """How a run is wished for. Money in nano-dollars; None: as the plan says."""
+
+    on: str = "messages"
+    inputs: dict[str, Any] = field(default_factory=dict)
+    cap_nusd: int | None = None
+    approve: bool = False
+    parallel: int | None = None
+    seed: int = 0
+    fresh: bool = False
+    redo: Sequence[str] = ()
+    """Tasks for which no kept result will do (of a new run; `resume_run` has its own)."""
+    only: str = ""
+    """Run this task alone; everything else is in `taken`, the results of an earlier run by task id."""
+    taken: Mapping[str, Kept] = field(default_factory=dict)
+    folder: str = ""
+    """Where the plan's file stands, for functions beside it; empty: in the root."""
+    signals: bool = False
+    """Ctrl-C drains, a second one stops; only for whoever owns the process."""
+    control: bool = True
+    """Listen to `approve` and `cancel` from other processes."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call to `run_plan` or `resume_run` ended; the state is the fold of the whole run."""
+
+    run: str
+    state: State
+    values: Values
+    interrupted: bool = False
+
+    def value(self, id: str) -> Any:
+        """The result of a task or group by its id; None where it has none. Raises `no-such-task`."""
+        vertex = self.state.vertices.get(id)
+        if vertex is None:
+            known = ", ".join(list(self.state.rows)[:8])
+            raise StrettoError(
+                "no-such-task", f"run {self.run} has no task {id!r}", next=f"there are: {known}"
+            )
+        return self.values.of(vertex)
+
+    @property
+    def status(self) -> str:
+        return self.state.status
+
+    @property
+    def code(self) -> int:
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        if self.state.status == "paused":
+            return EXIT_LIMIT
+        return EXIT_OK if self.state.status == "succeeded" else EXIT_PROBLEM
+
+
+def parts_of(parts: Sequence[Part]) -> list[Task]:
+    """Every task of a plan, templates once."""
+    found: list[Task] = []
+    for part in parts:
+        found.extend(parts_of(part.tasks) if isinstance(part, Group) else [part])
+    return found
+
+
+def agent_of(task: Task, on: str) -> str:
+    """The agent that will carry out a task when prompts go to `on`."""
+    return task.on or {"run": "command", "call": "function", "prompt": on}[task.action]
+
+
+def agents_used(plan: Plan, on: str) -> set[str]:
+    """Every agent that a run of this plan may ask, judges included."""
+    used = set()
+    for task in parts_of(plan.tasks):
+        used.add(agent_of(task, on))
+        if task.check is not None:
+            used.add(
+                task.check.on or (on if task.check.prompt else "command" if task.check.run else "function")
+            )
+        if task.grow:
+            used.add(on)
+    return used
+
+
+def models_used(plan: Plan) -> dict[str, str]:
+    """The model id that each name of the plan stands for today."""
+    names = {"auto"}
+    for task in parts_of(plan.tasks):
+        names.add(task.model)
+        if task.climb_to:
+            names.add(task.climb_to)
+        if task.check is not None:
+            names.add(task.check.model)
+    return {name: resolve(name).id for name in sorted(names)}
+
+
+def new_run_id(plan: Plan) -> str:
+    stamp = time.strftime("%m%d-%H%M%S")
+    return f"{plan.name[:24].rstrip('-')}-{stamp}-{secrets.token_hex(2)}"
+
+
+def wall_clock() -> Callable[[], int]:
+    """Microseconds since 1970 that never run backwards: the wall clock once, then the loop's own time."""
+    loop = asyncio.get_running_loop()
+    start_us, start_s = time.time_ns() // 1000, loop.time()
+    return lambda: start_us + int((loop.time() - start_s) * 1e6)
+
+
+def _folder(name: str) -> Path | None:
+    return Path(name) if name else None
+
+
+def boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def cap_of(plan: Plan, options: Options, agents: Agents) -> int | None:
+    """The cap that holds for a new run. Raises `no-cap` where money could be spent without one."""
+    cap = options.cap_nusd if options.cap_nusd is not None else plan.limits.usd_nusd
+    if cap == NO_CAP:
+        return None
+    paid = sorted(name for name in agents_used(plan, options.on) if not agents.free(name))
+    if cap is None and paid:
+        raise StrettoError(
+            "no-cap",
+            f"this plan can spend money (agent {', '.join(paid)}) and has no cap",
+            next="add `limits: {usd: 5.00}` or run with `--usd 5`; `--usd none` insists on no cap",
+        )
+    return cap
+
+
+async def run_plan(
+    plan: Plan,
+    options: Options,
+    journal: Journal,
+    root: Path,
+    *,
+    agents: Agents | None = None,
+    observers: Sequence[Observer] = (),
+    graph: Graph | None = None,
+    run: str = "",
+    started: Callable[[str, Loop], None] | None = None,
+) -> Outcome:
+    """Carries out a plan as a new run. Raises StrettoError before anything happens, or when it could not."""
+    roster = agents or Roster(root, seed=options.seed, folder=_folder(options.folder))
+    cap = cap_of(plan, options, roster)
+    for name in sorted(agents_used(plan, options.on)):
+        roster.get(name)  # a missing package, key or model is said before anything has started
+    graph = graph or build(plan)
+    if graph.problems:
+        raise bug(f"a plan with problems reached the scheduler: {graph.problems[0].message}")
+    models = models_used(plan)
+    run = run or new_run_id(plan)
+    clock = wall_clock()
+    scheduler = Scheduler(plan, graph)
+    plan_blob = accept(Task(id="plan", prompt="plan"), plan_text(plan))
+    begun = ev.RunStarted(
+        plan=plan_blob.sha,
+        inputs=options.inputs,
+        cap_nusd=cap,
+        approved_nusd=(cap if cap is not None else 10**18) if options.approve else None,
+        deadline_us=None if plan.limits.time_s is None else clock() + int(plan.limits.time_s * 1e6),
+        parallel=options.parallel or plan.limits.parallel,
+        on=options.on,
+        seed=options.seed,
+        root=str(root),
+        pid=os.getpid(),
+        boot=boot_id(),
+        version=stretto.__version__,
+        models=models,
+        folder=options.folder,
+    )
+    writer = journal.create(run, plan.name)
+    try:
+        scheduler.start(begun, clock())
+        await writer.append(scheduler.now_us, scheduler.take()[0], [(plan_blob.sha, plan_blob.data)])
+        loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers)
+        if started is not None:
+            started(run, loop)
+        return await _drive(loop, roster, options)
+    finally:
+        writer.close()
+
+
+def load_state(journal: Journal, run: str) -> tuple[Plan, Scheduler]:
+    """The plan of a run and a scheduler that has folded all its events. Raises `no-such-run`."""
+    rows = journal.read(run)
+    first = next(iter(rows), None)
+    if first is None or not isinstance(first.event, ev.RunStarted):
+        known = [info.run for info in journal.runs()[:5]]
+        listed = f"the newest are: {', '.join(known)}" if known else "there is none in this folder"
+        raise StrettoError(
+            "no-such-run", f"there is no run {run!r}", next=f"`stretto ls` lists runs; {listed}"
+        )
+    plan = plan_from_data(json.loads(journal.blob(first.event.plan)))
+    scheduler = Scheduler(plan)
+    fold = scheduler.fold
+    fold(first.event, first.at_us)
+    for _, at_us, event in rows:
+        fold(event, at_us)
+    return plan, scheduler
+
+
+async def resume_run(
+    run: str,
+    options: Options,
+    journal: Journal,
+    root: Path,
+    *,
+    redo: Sequence[str] = (),
+    release_held: bool = False,
+    agents: Agents | None = None,
+    observers: Sequence[Observer] = (),
+    started: Callable[[str, Loop], None] | None = None,
+) -> Outcome:
+    """Goes on with a run that was interrupted, paused or killed.
+
+    Raises `no-such-run`, `run-is-live`, `nothing-to-resume`, `no-such-task` or `cap-too-low`.
+    """
+    writer = journal.open(run)
+    try:
+        plan, scheduler = load_state(journal, run)
+        state = scheduler.state
+        begun = state.started
+        assert begun is not None
+        roster = agents or Roster(root, seed=begun.seed, folder=_folder(begun.folder))
+        _check_resumable(state, run, redo, release_held)
+        _check_cap(state, options.cap_nusd)
+        clock = wall_clock()
+        was_paused = state.paused is not None
+        scheduler.resume(os.getpid(), boot_id(), clock())
+        deadline = _new_deadline(plan, state, clock())
+        if was_paused or options.cap_nusd is not None or options.approve or deadline != state.deadline_us:
+            approved = 10**18 if options.approve else None
+            scheduler.proceed("resume", options.cap_nusd, approved, deadline)
+        if release_held:
+            scheduler.release_held("resume")
+        for task in redo:
+            _redo(scheduler, task)
+        loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers)
+        if started is not None:
+            started(run, loop)
+        return await _drive(loop, roster, options)
+    finally:
+        writer.close()
+
+
+def _new_deadline(plan: Plan, state: State, now_us: int) -> int | None:
+    """A run that stopped at its deadline gets its whole time again when somebody resumes it."""
+    if plan.limits.time_s is None or state.deadline_us is None or state.deadline_us > now_us:
+        return state.deadline_us
+    return now_us + int(plan.limits.time_s * 1e6)
+
+
+def _check_resumable(state: State, run: str, redo: Sequence[str], release_held: bool) -> None:
+    ended = state.status in ("succeeded", "failed", "cancelled")
+    if ended and state.status == "cancelled":
+        raise StrettoError(
+            "nothing-to-resume", f"run {run} was cancelled", next="start it anew: `stretto run PLAN`"
+        )
+    if ended and not redo and not release_held:
+        hint = "run `stretto resume RUN --redo TASK` to do a task and what is below it again"
+        raise StrettoError("nothing-to-resume", f"run {run} has ended: {state.status}", next=hint)
+    for task in redo:
+        vertex = state.vertices.get(task)
+        if vertex is None:
+            raise StrettoError(
+                "no-such-task", f"run {run} has no task {task!r}", next=f"`stretto show {run}` lists them"
+            )
+
+
+def _check_cap(state: State, cap_nusd: int | None) -> None:
+    """A cap below what is spent and held could not hold."""
+    used = state.ledger.spent_nusd + state.ledger.held_nusd
+    if cap_nusd is not None and cap_nusd != NO_CAP and cap_nusd < used:
+        dollars = f"${used / 1e9:.4f}"
+        raise StrettoError(
+            "cap-too-low", f"{dollars} are spent or held already", next="give a higher cap with --usd"
+        )
+
+
+def _redo(scheduler: Scheduler, task: str) -> None:
+    vertex = scheduler.state.vertices.get(task)
+    if vertex is not None and vertex.state >= SUCCEEDED:
+        scheduler.redo(task, "resume --redo")
+
+
+def _loop(
+    scheduler: Scheduler,
+    writer: RunJournal,
+    journal: Journal,
+    agents: Agents,
+    root: Path,
+    clock: Callable[[], int],
+    options: Options,
+    observers: Sequence[Observer],
+) -> Loop:
+    folder = journal.run_folder(writer.run)
+    return Loop(
+        scheduler,
+        writer,
+        journal,
+        agents,
+        root=root,
+        clock=clock,
+        redactor=Redactor(os.environ),
+        folder=folder,
+        reuse=Reuse(options.fresh, options.redo, options.only, options.taken),
+        observers=observers,
+    )
+
+
+async def _drive(loop: Loop, agents: Agents, options: Options) -> Outcome:
+    interrupts = 0
+
+    def interrupted() -> None:
+        nonlocal interrupts
+        interrupts += 1
+        (loop.drain if interrupts == 1 else loop.stop)()
+
+    running = asyncio.get_running_loop()
+    if options.signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            running.add_signal_handler(number, interrupted)
+    listener = running.create_task(loop.listen()) if options.control else None
+    try:
+        await loop.drive()
+    finally:
+        if listener is not None:
+            listener.cancel()
+        if options.signals:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                running.remove_signal_handler(number)
+        if isinstance(agents, Roster):
+            await agents.aclose()
+    user = loop.state.paused is not None and loop.state.paused.why == "user"
+    return Outcome(loop.run_journal.run, loop.state, loop.values, interrupted=user)

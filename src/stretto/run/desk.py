@@ -1,0 +1,117 @@
+"""What an attempt may ask of the house while it works: money, a sign of life, a line in its transcript."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from stretto import events as ev
+from stretto.agents import MAX_OUTPUT_BYTES, CallRefused, Usage
+from stretto.workspace.redact import Redactor
+
+
+def not_sent(attempt: str, call: int) -> ev.CallSettled:
+    """The settlement of a call that was granted and never sent."""
+    return ev.CallSettled(attempt, call, "", {}, 0, certain=True, status="not sent")
+
+
+class House(Protocol):
+    """The side of the run loop that desks talk to."""
+
+    redactor: Redactor
+
+    def post(self, call: Callable[..., None], *args: Any) -> None: ...
+    def call_asked(self, desk: AttemptDesk, call: int, nusd: int | None) -> None: ...
+    def call_done(self, settled: ev.CallSettled) -> None: ...
+    def bound(self, event: ev.AttemptBound) -> None: ...
+    def beat(self, task: str, n: int) -> None: ...
+    def waits(self, task: str, n: int, waiting: bool) -> None: ...
+    def transcript(self, task: str) -> Path | None: ...
+
+
+class AttemptDesk:
+    """The desk of one attempt; everything that must be journaled goes through the loop's inbox."""
+
+    __slots__ = ("_answers", "_calls", "_house", "_written", "n", "task")
+
+    def __init__(self, house: House, task: str, n: int):
+        self.task = task
+        self.n = n
+        self._house = house
+        self._calls = 0
+        self._written = 0
+        self._answers: dict[int, asyncio.Future[int]] | None = None
+
+    @property
+    def attempt(self) -> str:
+        return f"{self.task}#{self.n}"
+
+    async def reserve(self, nusd: int | None, tokens: int) -> int:
+        self._calls += 1
+        call = self._calls
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if self._answers is None:
+            self._answers = {}
+        self._answers[call] = answer
+        self._house.post(self._house.call_asked, self, call, nusd)
+        self._house.waits(self.task, self.n, True)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                # Granted, and stopped before it could be sent: nothing was spent.
+                self._house.post(self._house.call_done, not_sent(self.attempt, call))
+            raise
+        finally:
+            self._house.waits(self.task, self.n, False)
+
+    def answer(self, call: int, granted: bool, why: str) -> bool:
+        """Tells the agent; False when it does not wait any more (it was stopped meanwhile)."""
+        answer = self._answers.pop(call, None) if self._answers else None
+        if answer is None or answer.done():
+            return False
+        if granted:
+            answer.set_result(call)
+        else:
+            answer.set_exception(CallRefused(why))
+        return True
+
+    def refuse_all(self, why: str) -> None:
+        for call in list(self._answers or ()):
+            self.answer(call, False, why)
+
+    def settle(
+        self,
+        call: int,
+        model: str,
+        usage: Usage | None,
+        cost_nusd: int,
+        *,
+        status: str = "ok",
+        stop: str = "",
+    ) -> None:
+        known = usage is not None
+        status = status if known else "no usage arrived"
+        settled = ev.CallSettled(self.attempt, call, model, usage or {}, cost_nusd, known, status, stop)
+        self._house.post(self._house.call_done, settled)
+
+    def beat(self) -> None:
+        self._house.beat(self.task, self.n)
+
+    def bind(self, *, session: str = "", pid: int | None = None) -> None:
+        self._house.post(self._house.bound, ev.AttemptBound(self.attempt, session, pid))
+
+    def note(self, record: dict[str, Any]) -> None:
+        path = self._house.transcript(self.task)
+        if path is None or self._written > MAX_OUTPUT_BYTES:
+            return
+        whole = json.dumps({"attempt": self.n, **record}, ensure_ascii=False, default=str)
+        line = self._house.redactor.redact(whole)
+        self._written += len(line)
+        if self._written > MAX_OUTPUT_BYTES:
+            line = json.dumps({"attempt": self.n, "cut": "the transcript is larger than its limit"})
+        with path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(line + "\n")

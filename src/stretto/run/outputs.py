@@ -1,0 +1,156 @@
+"""What an agent returned, held against what its task promised: bytes to keep, or why they are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from stretto.agents import MAX_OUTPUT_BYTES, Result
+from stretto.plan.finding import Finding
+from stretto.plan.model import Plan, Task, to_data
+from stretto.plan.schema import validate
+from stretto.spec.compile import compile_plan
+from stretto.spec.raw import wrap
+
+NOTHING = hashlib.sha256(b"null").hexdigest()
+MAX_GROWN = 100
+"""Tasks that one planner's plan may have."""
+
+
+class Made(NamedTuple):
+    """An accepted output (`error` empty), or the outcome and error of one that is refused."""
+
+    data: bytes
+    sha: str
+    outcome: str = "ok"
+    error: str = ""
+
+
+def accept(task: Task, value: Any) -> Made:
+    """Checks and encodes an agent's answer by the kind and schema of the task's output."""
+    if value is None and task.output_kind == "json" and task.output is None:
+        return Made(b"null", NOTHING)
+    try:
+        data = _encode(task, value)
+    except _Refused as refused:
+        return Made(b"", "", "bad_output", str(refused))
+    if len(data) > MAX_OUTPUT_BYTES:
+        size = f"{len(data):,} bytes; at most {MAX_OUTPUT_BYTES:,} are kept"
+        return Made(b"", "", "bad_output", f"the output has {size}")
+    if task.grow and (problems := grown_problems(json.loads(data))):
+        text = "; ".join(f"{f.message} [{f.slug}]" for f in problems[:8])
+        return Made(b"", "", "rejected", f"the plan it wrote cannot run: {text}")
+    return Made(data, hashlib.sha256(data).hexdigest())
+
+
+class _Refused(Exception):
+    """An answer that is not what its task promised."""
+
+
+def _encode(task: Task, value: Any) -> bytes:
+    kind = task.output_kind
+    if kind == "text":
+        return _bytes(value if isinstance(value, str) else _dumps(value))
+    if kind == "lines" and isinstance(value, str):
+        return _bytes(_dumps([line for line in value.splitlines() if line.strip()]))
+    if isinstance(value, str) and (task.action != "call"):
+        value = _parse(value)
+    # A planner's answer is judged by the compiler, which also reads tasks as a mapping.
+    schema = task.output.schema if task.output is not None and not task.grow else None
+    if kind == "lines":
+        schema = {"type": "array", "items": {"type": "string"}}
+    if schema is not None and (problems := validate(value, schema)):
+        raise _Refused("the output is not what was promised: " + "; ".join(problems[:5]))
+    return _bytes(_dumps(value))
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise _Refused(f"the output is no valid Unicode: {error.reason} at {error.start}") from None
+
+
+def _dumps(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _Refused(f"the output cannot be written as JSON: {error}") from None
+
+
+def _parse(text: str) -> Any:
+    """JSON from a model's or a command's text; a Markdown fence around it is taken off."""
+    stripped = text.strip()
+    if stripped.startswith("```") and stripped.endswith("```"):
+        stripped = stripped.removeprefix("```").removesuffix("```").removeprefix("json").strip()
+    try:
+        return json.loads(stripped, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        start = stripped[:60].replace("\n", " ")
+        raise _Refused(f"the output is not JSON ({error}); it starts: {start!r}") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def grown_plan(data: Any) -> tuple[Plan | None, list[Finding]]:
+    """Compiles what a planner wrote under the safe subset of the format."""
+    raw = {"stretto": 1, "name": "grown", **(data if isinstance(data, dict) else {"tasks": data})}
+    return compile_plan(wrap(raw, "the planner's answer"), source="the planner's answer", safe=True)
+
+
+def grown_problems(data: Any) -> list[Finding]:
+    """The errors of a planner's plan."""
+    return [f for f in grown_plan(data)[1] if f.severity == "error"]
+
+
+def grown_tasks(data: Any) -> list[Any]:
+    """The tasks of an accepted planner's answer, as the journal keeps them."""
+    plan, _ = grown_plan(data)
+    assert plan is not None, "only accepted answers grow"
+    return [to_data(part) for part in plan.tasks]
+
+
+@lru_cache(maxsize=1)
+def verdict_schema() -> dict[str, Any]:
+    """What a judging check must answer."""
+    return {
+        "type": "object",
+        "properties": {
+            "pass": {"type": "boolean"},
+            "findings": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["pass", "findings"],
+        "additionalProperties": False,
+    }
+
+
+def verdict(task: Task, result: Result) -> tuple[str, str]:
+    """(outcome, error) of a check: ok, check_failed, or error when the judge gave no verdict."""
+    check = task.check
+    assert check is not None
+    if check.run:
+        if result.outcome == "ok":
+            return "ok", ""
+        failed = result.error.startswith("exit code")
+        return ("check_failed" if failed else "error"), result.error
+    if result.outcome != "ok":
+        return "error", result.error
+    value = result.output
+    if check.prompt and isinstance(value, str):
+        try:
+            value = _parse(value)
+        except _Refused as refused:
+            return "error", str(refused)
+    if isinstance(value, dict) and isinstance(value.get("pass"), bool):
+        if value["pass"]:
+            return "ok", ""
+        findings = value.get("findings")
+        text = "; ".join(str(f) for f in findings) if isinstance(findings, list) else ""
+        return "check_failed", text or "the check said no"
+    if isinstance(value, bool) or value is None:
+        return ("ok", "") if value or value is None else ("check_failed", "the check said no")
+    return "error", f"a check returns true, false or {{pass, findings}}, not {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""Decides what starts next: order, joins, budget ledger, rate limits. Pure."""

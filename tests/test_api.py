@@ -1,0 +1,73 @@
+"""The façade: what `from stretto import ...` gives, and what it costs to import it."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+import stretto
+from stretto import PlanError, StrettoError, Task, api, fan_out, hierarchy
+from stretto.plan import model
+
+
+def test_importing_stretto_alone_loads_none_of_its_rooms() -> None:
+    probe = "import sys, stretto; print(*[name for name in sys.modules if name.startswith('stretto.')])"
+    answer = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, timeout=60)
+
+    assert (answer.stdout, answer.stderr) == (b"\n", b"")
+
+
+def test_every_name_is_there_and_no_other() -> None:
+    for name in stretto.__all__:
+        assert getattr(stretto, name).__name__ == name
+    assert set(stretto.__all__) <= set(dir(stretto))
+    assert set(api.__all__) <= set(stretto.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        getattr(stretto, "nonsense")  # noqa: B009
+
+
+def test_a_pattern_checks_itself() -> None:
+    sound = fan_out(Task("A"), Task("B"))
+    wrong = fan_out(Task("A", attempts=0), Task("B ${nobody}"))
+
+    assert sound.check() == []
+    assert {finding.slug for finding in wrong.check()} == {"wrong-value", "unknown-reference"}
+    assert all(finding.at.startswith(f"{__file__}:") for finding in wrong.check())
+
+
+def test_a_task_and_a_plan_do_too() -> None:
+    assert Task("A").check() == []
+    assert stretto.Plan(Task("A"), name="p").check() == []
+
+
+def test_a_plan_is_data_or_an_error_with_everything_that_is_wrong() -> None:
+    made = api.compiled(hierarchy(Task("P", output=[str]), do=lambda m: Task(f"Do {m}"), name="h"))
+
+    assert isinstance(made, model.Plan)
+    assert [part.id for part in made.tasks] == ["p", "do"]
+    with pytest.raises(PlanError) as caught:
+        api.compiled(fan_out(Task("A", attempts=0), Task("B ${nobody}")))
+    assert len(caught.value.findings) == 2
+
+
+def test_a_plan_is_called_like_its_file() -> None:
+    assert api.compiled(Task("A")).name == "test_api"
+
+
+def test_the_worst_case_is_an_estimate() -> None:
+    plan = fan_out(Task("A", model="haiku"), Task("B", model="haiku"))
+
+    nusd = plan.estimate().nusd
+    assert nusd is not None
+    assert nusd > 0
+    assert plan.estimate(on="simulated").nusd == 0
+
+
+def test_run_sync_inside_a_loop_says_what_to_write() -> None:
+    async def inside() -> None:
+        Task("A").run_sync()
+
+    with pytest.raises(StrettoError) as caught:
+        asyncio.run(inside())
+    assert (caught.value.slug, caught.value.next) == ("loop-is-running", "write `await plan.run()`")

@@ -92,6 +92,9 @@ def _not_yaml(error: yaml.YAMLError, file_name: str, text: str) -> StrettoError:
     hint = "look at this line and the one before it"
     if mark is not None and text[mark.index : mark.index + 1] == "\t":
         hint = "indent with spaces, not with tabs"
+    elif "'?'" in problem:
+        # Only PyYAML's own parser, which stands in where libyaml is missing, stumbles over {b?: string}.
+        hint = 'put quotes around a key that ends in ?: {"b?": string}'
     elif "mapping values are not allowed" in problem:
         hint = "put quotes around a text that contains `: `"
     elif "flow" in f"{context}" or "flow" in problem:

@@ -193,7 +193,7 @@ class JournalContract:
     def test_an_unknown_run_is_not_opened(self, journal: Journal) -> None:
         with pytest.raises(StrettoError) as caught:
             journal.open("one")
-        assert slug(caught) == "unknown-run"
+        assert slug(caught) == "no-such-run"
 
     @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "x" * 101, "ü"])
     def test_a_name_that_is_no_folder_name_is_refused(self, journal: Journal, name: str) -> None:
@@ -277,7 +277,7 @@ class JournalContract:
     def test_only_a_run_that_is_there_is_asked(self, journal: Journal) -> None:
         with pytest.raises(StrettoError) as caught:
             journal.ask("one", "cancel", {})
-        assert slug(caught) == "unknown-run"
+        assert slug(caught) == "no-such-run"
 
     def test_asks_of_one_run_do_not_reach_another(self, journal: Journal) -> None:
         one, two = journal.create("one", "audit"), journal.create("two", "audit")

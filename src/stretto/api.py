@@ -37,9 +37,9 @@ def check(plan: Root) -> list[Finding]:
     return _compiled(plan)[1]
 
 
-def compiled(plan: Root) -> model.Plan:
+def compiled(plan: Root, on: str = "messages") -> model.Plan:
     """The plan as data. Raises PlanError with every finding when it cannot run."""
-    made, findings = _compiled(plan)
+    made, findings = _compiled(plan, on)
     if made is None or any(f.severity == "error" for f in findings):
         raise PlanError(findings, _file_of(plan))
     return made
@@ -47,7 +47,7 @@ def compiled(plan: Root) -> model.Plan:
 
 def estimate(plan: Root, on: str = "messages") -> Worst:
     """The most that the plan's calls can cost together."""
-    return worst_case(compiled(plan), on)
+    return worst_case(compiled(plan, on), on)
 
 
 async def run(
@@ -75,7 +75,7 @@ async def run(
             at=plan.at,
             next='put this under `if __name__ == "__main__":`',
         )
-    made = compiled(plan)
+    made = compiled(plan, on)
     folder = Path(_file_of(plan)).absolute().parent
     options = Options(
         on=on,
@@ -149,8 +149,8 @@ hierarchy = Group.hierarchy
 map_reduce = Group.map_reduce
 
 
-def _compiled(plan: Root) -> tuple[model.Plan | None, list[Finding]]:
-    return compile_plan(raw_of(plan), source=_file_of(plan))
+def _compiled(plan: Root, on: str = "messages") -> tuple[model.Plan | None, list[Finding]]:
+    return compile_plan(raw_of(plan), source=_file_of(plan), on=on)
 
 
 def _file_of(plan: Root) -> str:

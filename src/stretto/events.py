@@ -29,7 +29,7 @@ class RunStarted(NamedTuple):
     boot: str
     version: str
     models: dict[str, str]
-    """Resolved model id of each name the plan uses, frozen for every resume."""
+    """Resolved model id of each `agent/name` the plan uses, frozen for every resume."""
     folder: str = ""
     """Where the plan's file stands, so that its functions are found again; empty: in the root."""
 

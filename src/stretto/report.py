@@ -31,6 +31,7 @@ from stretto.scheduler.vertex import (
     Vertex,
     good,
 )
+from stretto.workspace.root import task_folder
 
 SCHEMA = "stretto/run/1"
 NUSD = 1_000_000_000
@@ -339,7 +340,7 @@ def materialise(
         if vertex.state != SUCCEEDED or (wanted is not None and vertex.id not in wanted):
             continue
         ending = "txt" if vertex.task.output_kind == "text" else "json"
-        path = folder / "tasks" / vertex.id / f"output.{ending}"
+        path = task_folder(folder, vertex.id) / f"output.{ending}"
         with contextlib.suppress(OSError):
             data = journal.blob(vertex.output)
             if not _has(path, data):

@@ -60,9 +60,9 @@ def run_named(journal: SqliteJournal, word: str) -> RunInfo:
     raise StrettoError("no-such-run", what, next=f"`stretto ls` lists them; the newest are: {names}")
 
 
-def plan_of(path: Path, name: str) -> Plan:
+def plan_of(path: Path, name: str, on: str = "messages") -> Plan:
     """The plan of a file; warnings go to stderr. Raises PlanError with all findings when it cannot run."""
-    plan, findings, _ = load(path, name)
+    plan, findings, _ = load(path, name, on)
     if plan is None or any(f.severity == "error" for f in findings):
         raise PlanError(findings, str(path))
     for finding in findings:

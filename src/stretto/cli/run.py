@@ -36,7 +36,7 @@ DEFAULT_AGENT = "messages"
 def run(args: Namespace) -> int:
     """Carries out a plan as a new run; the exit code says how it ended."""
     root = root_of(args)
-    plan = plan_of(args.plan, args.plan_name)
+    plan = plan_of(args.plan, args.plan_name, args.on or DEFAULT_AGENT)
     target = args.only or args.until
     if target:
         plan = prune(plan, target)

@@ -29,6 +29,7 @@ from stretto.report import (
 )
 from stretto.run.values import Values
 from stretto.scheduler.vertex import FAILED, SETTLED, STATES, SUCCEEDED, GroupVertex, TaskVertex, Vertex
+from stretto.workspace.root import task_folder
 
 LISTED = 60
 """Up to so many tasks each has a line of its own; above, the parts of the plan and what failed."""
@@ -217,7 +218,7 @@ def _show_task(args: Namespace, journal: SqliteJournal, folder: Path, history: H
             raise StrettoError("no-prompt", f"{vertex.id} was sent no prompt", next=next)
         _print_bytes(journal.blob(story.prompt))
     elif args.transcript:
-        path = folder / "tasks" / vertex.id / "transcript.jsonl"
+        path = task_folder(folder, vertex.id) / "transcript.jsonl"
         try:
             _print_bytes(path.read_bytes())
         except OSError as failed:

@@ -96,7 +96,7 @@ class Journal(Protocol):
         """Raises `run-exists`; in `runs` it appears with its first commit."""
 
     def open(self, run: str) -> RunJournal:
-        """Opens a run for writing. Raises `unknown-run`, or `run-is-live` while another has it open."""
+        """Opens a run for writing. Raises `no-such-run`, or `run-is-live` while another has it open."""
 
     def read(self, run: str, after: int = 0) -> Iterator[Row]:
         """Events of a run in order, those with seq > after; none for a run that is not there."""
@@ -111,7 +111,7 @@ class Journal(Protocol):
         """None also where its output is gone."""
 
     def ask(self, run: str, verb: str, args: dict[str, Any]) -> None:
-        """Stores a wish for a run, live or not. Raises `unknown-run`."""
+        """Stores a wish for a run, live or not. Raises `no-such-run`."""
 
     def live(self, run: str) -> bool:
         """Whether a process has the run open for writing; asking does not disturb it."""

@@ -26,7 +26,7 @@ def check_name(run: str) -> str:
 
 def unknown_run(run: str) -> StrettoError:
     return StrettoError(
-        "unknown-run", f"there is no run {run!r} in this project", next="`stretto ls` lists its runs"
+        "no-such-run", f"there is no run {run!r} in this project", next="`stretto ls` lists its runs"
     )
 
 

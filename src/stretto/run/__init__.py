@@ -123,16 +123,16 @@ def agents_used(plan: Plan, on: str) -> set[str]:
     return used
 
 
-def models_used(plan: Plan) -> dict[str, str]:
-    """The model id that each name of the plan stands for today."""
-    names = {"auto"}
+def models_used(plan: Plan, on: str) -> dict[str, str]:
+    """The model id that each `agent/name` of the plan stands for today."""
+    names = {(on, "auto")}
     for task in parts_of(plan.tasks):
-        names.add(task.model)
-        if task.climb_to:
-            names.add(task.climb_to)
-        if task.check is not None:
-            names.add(task.check.model)
-    return {name: resolve(name).id for name in sorted(names)}
+        agent, check = agent_of(task, on), task.check
+        names |= {(agent, task.model), (agent, task.climb_to or task.model)}
+        if check is not None and check.prompt:
+            names.add((check.on or on, check.model))
+    known = sorted((agent.partition(":")[0], name) for agent, name in names)
+    return {f"{agent}/{name}": resolve(name, agent).id for agent, name in known}
 
 
 def new_run_id(plan: Plan) -> str:
@@ -193,7 +193,7 @@ async def run_plan(
     graph = graph or build(plan)
     if graph.problems:
         raise bug(f"a plan with problems reached the scheduler: {graph.problems[0].message}")
-    models = models_used(plan)
+    models = models_used(plan, options.on)
     run = run or new_run_id(plan)
     clock = wall_clock()
     scheduler = Scheduler(plan, graph)

@@ -25,6 +25,7 @@ from stretto.scheduler.invalidate import is_reduce
 from stretto.scheduler.schedule import Choice, Scheduler
 from stretto.scheduler.vertex import SUCCEEDED, GroupVertex, TaskVertex
 from stretto.workspace.redact import Redactor
+from stretto.workspace.root import task_folder
 
 ASK_EVERY_S = 0.5
 TURN = 1_000
@@ -474,7 +475,7 @@ class Loop:
     def transcript(self, task: str) -> Path | None:
         if self._folder is None:
             return None
-        folder = self._folder / "tasks" / task
+        folder = task_folder(self._folder, task)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder / "transcript.jsonl"
 

@@ -268,7 +268,7 @@ class Scheduler:
             default = {"run": "command", "call": "function", "prompt": started.on}[task.action]
             agent = task.on or default
             name = task.climb_to if vertex.rung else task.model
-        model = "" if agent in MODELLESS else started.models.get(name, name)
+        model = "" if agent in MODELLESS else started.models.get(f"{agent.partition(':')[0]}/{name}", name)
         why = "declared" if name != "auto" else "default"
         return Choice(agent, model, task.effort, vertex.rung, role, "climbed" if vertex.rung else why)
 
@@ -294,7 +294,7 @@ class Scheduler:
         ids = started.models if started is not None else {}
         for words, slots in self.state.plan.limits.slots.items():
             of, _, name = words.partition("/")
-            if of == agent and name and ids.get(name, name) == model:
+            if of == agent and name and ids.get(words, name) == model:
                 return slots
         return UNBOUNDED
 

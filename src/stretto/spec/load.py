@@ -22,9 +22,12 @@ Kind = Literal["yaml", "python"]
 KINDS: dict[str, Kind] = {".yaml": "yaml", ".yml": "yaml", ".json": "yaml", ".py": "python"}
 
 
-def load(path: str | Path, plan_name: str | None = None) -> tuple[Plan | None, list[Finding], Kind]:
+def load(
+    path: str | Path, plan_name: str | None = None, on: str = "messages"
+) -> tuple[Plan | None, list[Finding], Kind]:
     """The plan of a file (None where it has errors), all findings, and the language it is written in.
 
+    `on` is the agent of prompts that name none: it decides which names of models are known.
     Raises StrettoError for a file that cannot be read at all, or is neither YAML nor Python.
     """
     path = Path(path)
@@ -36,12 +39,12 @@ def load(path: str | Path, plan_name: str | None = None) -> tuple[Plan | None, l
             path, f"its name ends in {path.suffix!r}" if path.suffix else "its name has no ending", known
         )
     if kind == "python":
-        plan, findings = compile_plan(read_python(path, plan_name), source=str(path))
+        plan, findings = compile_plan(read_python(path, plan_name), source=str(path), on=on)
         return plan, findings, kind
     text = _decode(data, path)
     found: list[Finding] = []
     raw = read_yaml(text, str(path), found)
-    plan, findings = compile_plan(raw, source=str(path), text=text.removeprefix("\ufeff"))
+    plan, findings = compile_plan(raw, source=str(path), text=text.removeprefix("\ufeff"), on=on)
     if plan_name and (plan is None or plan.name != plan_name):
         what = f"{path} has one plan, and it is not called {plan_name!r}"
         raise StrettoError("no-such-plan", what, at=str(path), next="leave --plan out")

@@ -18,6 +18,7 @@ from stretto.errors import StrettoError
 NEVER = frozenset({".git", ".stretto", "__pycache__"})
 """Names never matched and never hashed: our own files, and what merely running something changes."""
 
+LONGEST_NAME = 200
 _HASHES_KEPT = 200_000
 _SETTLED_NS = 2_000_000_000
 """A file changed less than this ago could change again within one tick of its clock: its hash is not kept."""
@@ -246,3 +247,10 @@ def _checked_out(base: Path, index: list[str], changed: list[str]) -> Iterator[t
     return (
         entry for name, entry in entries.items() if entry[1] != "gone" and NEVER.isdisjoint(name.split("/"))
     )
+
+
+def task_folder(run_folder: Path, task: str) -> Path:
+    """Where a task's transcript and outputs lie. Ids nested deep are cut: a file's name has 255 bytes."""
+    if len(task) > LONGEST_NAME:
+        task = f"{task[:LONGEST_NAME]}-{hashlib.sha256(task.encode()).hexdigest()[:8]}"
+    return run_folder / "tasks" / task

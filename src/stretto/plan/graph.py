@@ -258,7 +258,7 @@ class _Resolver:
                 break
             target = target.members[inner]
             tail = f"{tail}.{inner}"
-        if not reference and (inner := self._no_member(target, name, path, tail)):
+        if path and not reference and (inner := self._no_member(target, name, path, tail)):
             self._unknown(inner, reference, ".".join((name, *path)), Vocabulary(target.members))
             return
         if self._inside(target):
@@ -388,11 +388,11 @@ def _order(
 
 def _points_before(point: tuple[Element, bool], top: Element | None) -> Iterator[tuple[Element, bool]]:
     element, end = point
-    if end:
+    if end and element.members:
         yield element, False
         for member in element.members.values():
             yield member, True
-    else:
+    else:  # what has no members starts and ends in one point
         yield from _before(element, top)
 
 
@@ -416,17 +416,17 @@ def _weigh(order: list[tuple[Element, bool]], top: Element | None = None) -> Non
     for element, end in reversed(order):
         if end:
             owner_tail = after_end.get(element.owner, 0.0) if element.owner else 0.0
-            after_end[element] = max(after_end.get(element, 0.0), owner_tail)
-            if not element.members:
-                start_tail[element] = after_end[element] + _own_time(element)
+            after_end[element] = tail = max(after_end.get(element, 0.0), owner_tail)
+            if element.members:
+                continue
+            tail += _own_time(element)
         else:
             tail = start_tail.get(element, after_end.get(element, 0.0))
-            element.tail_s = tail
-            for target, target_end in _before(element, top):
-                if target_end:
-                    after_end[target] = max(after_end.get(target, 0.0), tail)
-                else:
-                    start_tail[target] = max(start_tail.get(target, 0.0), tail)
+        element.tail_s = tail
+        for target, target_end in _before(element, top):
+            of = after_end if target_end else start_tail
+            if of.get(target, 0.0) < tail:
+                of[target] = tail
 
 
 def single_reference(value: object) -> Ref | None:

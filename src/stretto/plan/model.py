@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any, Literal
 
 VERSION = 1
@@ -179,6 +181,8 @@ Part = Task | Group
 
 def to_data(value: Any) -> Any:
     """A plan (or a part of one) as JSON data, without the fields that still have their default."""
+    if type(value) in _PLAIN:
+        return value
     match value:
         case Task() | Group() | Plan() | Each() | Quorum() | Expect():
             return _fields(value)
@@ -193,26 +197,24 @@ def to_data(value: Any) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    data = {}
-    for name, default in _shape(type(value)):
-        entry = getattr(value, name)
-        if entry is not default and entry != default:
-            data[name] = to_data(entry)
-    return data
+    names, values_of, defaults = _shape(type(value))
+    values = zip(names, values_of(value), defaults, strict=True)
+    return {name: to_data(v) for name, v, default in values if v is not default and v != default}
 
 
-_SHAPES: dict[type, list[tuple[str, Any]]] = {}
+_PLAIN = {str, int, bool, float, type(None)}
+_Shape = tuple[list[str], Callable[[Any], tuple[Any, ...]], list[Any]]
+_SHAPES: dict[type, _Shape] = {}
 
 
-def _shape(kind: type[Any]) -> list[tuple[str, Any]]:
-    """Names and defaults of a class's fields, worked out once: a plan may have 100,000 tasks."""
+def _shape(kind: type[Any]) -> _Shape:
+    """Names, getter and defaults of a class's fields, worked out once: a plan may have 100,000 tasks."""
     shape = _SHAPES.get(kind)
     if shape is None:
-        shape = _SHAPES[kind] = [
-            (f.name, f.default if f.default_factory is MISSING else f.default_factory())
-            for f in fields(kind)
-            if f.name != "places"
-        ]
+        shown = [f for f in fields(kind) if f.name != "places"]
+        names = [f.name for f in shown]
+        defaults = [f.default if f.default_factory is MISSING else f.default_factory() for f in shown]
+        shape = _SHAPES[kind] = (names, attrgetter(*names), defaults)
     return shape
 
 
@@ -226,7 +228,10 @@ def plan_text(plan: Plan) -> str:
 
 def canonical(data: Any) -> str:
     """The one JSON text of some data: sorted keys, no spaces, UTF-8 as it is."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(data)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 _NESTED: dict[str, type] = {

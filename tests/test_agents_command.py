@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Coroutine
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from stretto.agents import Result
-from stretto.agents.command import Command
+from stretto.agents.command import Command, end_leftover
 from tests.desks import FakeDesk, work
 
 T = TypeVar("T")
@@ -309,3 +310,20 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_command_that_outlived_its_orchestrator_is_ended_and_nobody_elses(tmp_path: Path) -> None:
+    """Only a process that carries the attempt's key in its environment is taken for a leftover."""
+
+    async def main() -> tuple[bool, bool, int | None]:
+        key = {"STRETTO_KEY": "r/t/1", "PATH": os.environ["PATH"]}
+        process = subprocess.Popen(["sleep", "60"], env=key, start_new_session=True)
+        try:
+            await asyncio.sleep(0.1)
+            strange = await end_leftover(process.pid, "r/t/2")
+            return strange, await end_leftover(process.pid, "r/t/1"), process.wait(5)
+        finally:
+            process.kill()
+
+    strange, ended, code = asyncio.run(main())
+    assert (strange, ended, code) == (False, True, -signal.SIGTERM)

@@ -201,3 +201,26 @@ def test_whoever_gives_up_on_a_run_leaves_no_agent_behind() -> None:
         resume_run("r", Options(control=False), stage.journal, Path("."), agents=stage.cast)
     )
     assert outcome.code == EXIT_OK
+
+
+def test_what_another_try_cannot_change_is_not_tried_again() -> None:
+    lost = Result("error", error="there is no such program", cls="task", final=True)
+    stage = Stage(Actor(lambda work: lost))
+    assert stage.run("tasks:\n  a: {run: [nowhere]}\n").code == EXIT_PROBLEM
+    assert len(stage.actor.seen) == 1
+
+
+def test_a_capped_run_refuses_a_model_without_a_price_before_it_starts() -> None:
+    stage = Stage(messages=Actor(lambda work: "x"))
+    text = "tasks:\n  a: {prompt: P, model: claude-nonexistent-9}\n"
+    with pytest.raises(StrettoError) as caught:
+        stage.run(text, on="messages", cap_nusd=10**9)
+    assert caught.value.slug == "unpriced-model"
+    assert stage.journal.runs() == []
+
+
+def test_any_plan_name_makes_a_run() -> None:
+    plan = plan_of("tasks:\n  a: {prompt: P}\n")
+    for name in ("My audit", "pl än", "../../x", "--json", "数"):
+        plan.name = name
+        assert Stage().run(plan, run="").code == EXIT_OK

@@ -61,6 +61,8 @@ class Result:
     cls: Literal["", "transient", "task", "run"] = ""
     why: str = ""
     """For class `run`: quota, auth, billing or budget."""
+    final: bool = False
+    """True where another try cannot end otherwise: no such program, no such function."""
     retry_after_s: float | None = None
     reset_s: float | None = None
     """For class `run`: seconds until the limit is said to reset."""

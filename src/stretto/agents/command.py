@@ -2,12 +2,14 @@
 
 What the command leaves running in its group when it exits is ended too (2 s after it was asked to); a
 process that made a session of its own has escaped. A command that outlives *us* (SIGKILL of the
-orchestrator) is not ended by anyone: `AttemptBound` says its pid, and its keys tell a repeated effect.
+orchestrator) is ended by the next `resume`, which knows its pid from `AttemptBound` (`end_leftover`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import re
 import signal
@@ -28,6 +30,9 @@ STDERR_KEPT_BYTES = 20_000
 
 SEEN = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"})
 """What every command sees of our environment, beside LC_*, the names in `env` and its two keys."""
+
+_BUSY = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETXTBSY}
+"""What may pass by itself when a program cannot be started."""
 
 FIRST_POLL_S, LAST_POLL_S = 0.01, 0.16
 _CHUNK_BYTES = 1 << 18
@@ -50,7 +55,9 @@ class Command:
         try:
             process = _Process(work, self._environment(work), desk.beat, self._max_output)
         except (OSError, ValueError) as failed:
-            return Result("error", error=_not_started(work, failed), cls="task")
+            busy = isinstance(failed, OSError) and failed.errno in _BUSY
+            error = _not_started(work, failed)
+            return Result("error", error=error, cls="transient" if busy else "task", final=not busy)
         try:
             desk.bind(pid=process.pid)
             await process.wait()
@@ -221,6 +228,32 @@ class _Process:
         self.errors += data
         if len(self.errors) > 2 * STDERR_KEPT_BYTES:
             del self.errors[:-STDERR_KEPT_BYTES]
+
+
+async def end_leftover(pid: int, key: str) -> bool:
+    """Ends the group of a command that outlived a killed orchestrator; True when there was one.
+
+    The number may belong to somebody else by now: only a process that still carries the attempt's key in its
+    environment is taken for ours.
+    """
+    if not _carries(pid, key):
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)
+        for _ in range(int(GRACE_S / FIRST_POLL_S)):
+            if not _any_lives(pid):
+                return True
+            await asyncio.sleep(FIRST_POLL_S)
+    return True
+
+
+def _carries(pid: int, key: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return f"STRETTO_KEY={key}".encode() in file.read().split(b"\0")
+    except OSError:
+        return False
 
 
 def _any_lives(group: int) -> bool:

@@ -105,7 +105,7 @@ class Function:
             said = str(failed) or "it may work on the next try"
             return Result("error", error=said, cls="transient", retry_after_s=failed.retry_after_s)
         if isinstance(failed, StrettoError):
-            return Result("error", error=f"{failed.what} [{failed.slug}]", cls="task")
+            return Result("error", error=f"{failed.what} [{failed.slug}]", cls="task", final=True)
         place = _place(failed, self._root)
         trace = "".join(traceback.format_exception(failed))
         desk.note({"kind": "traceback", "text": trace[-MAX_TRACE_CHARS:]})
@@ -121,9 +121,8 @@ def _with_keys(found: _Found, work: Work, kwargs: dict[str, Any]) -> dict[str, A
 def _missing(call: str, found: _Found, kwargs: dict[str, Any]) -> Result:
     names = ", ".join(f"`{name}`" for name in sorted(found.required.difference(kwargs)))
     given = ", ".join(f"`{name}`" for name in sorted(kwargs)) or "nothing"
-    return Result(
-        "error", error=f"{call} needs {names} and is given {given}: add `args`, or a need", cls="task"
-    )
+    error = f"{call} needs {names} and is given {given}: add `args`, or a need"
+    return Result("error", error=error, cls="task", final=True)
 
 
 # Finding

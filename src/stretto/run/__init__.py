@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import signal
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import stretto
 from stretto import events as ev
+from stretto.agents.command import end_leftover
 from stretto.agents.registry import Roster
 from stretto.errors import (
     EXIT_INTERRUPTED,
@@ -25,7 +27,7 @@ from stretto.errors import (
     bug,
 )
 from stretto.journal import Journal, Kept, RunJournal
-from stretto.models import resolve
+from stretto.models import bound_nusd, resolve
 from stretto.plan.graph import Graph, build
 from stretto.plan.model import Group, Part, Plan, Task, plan_from_data, plan_text
 from stretto.run.loop import Agents, Loop, Observer, Reuse
@@ -38,6 +40,9 @@ from stretto.workspace.redact import Redactor
 
 NO_CAP = -1
 """`--usd none`: the user insists on running without a cap."""
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
@@ -136,8 +141,10 @@ def models_used(plan: Plan, on: str) -> dict[str, str]:
 
 
 def new_run_id(plan: Plan) -> str:
+    """A name for a folder: of the plan's name what a folder's name may have, the time, and chance."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plan.name)[:24].strip("-._") or "run"
     stamp = time.strftime("%m%d-%H%M%S")
-    return f"{plan.name[:24].rstrip('-')}-{stamp}-{secrets.token_hex(2)}"
+    return f"{name}-{stamp}-{secrets.token_hex(2)}"
 
 
 def wall_clock() -> Callable[[], int]:
@@ -145,6 +152,31 @@ def wall_clock() -> Callable[[], int]:
     loop = asyncio.get_running_loop()
     start_us, start_s = time.time_ns() // 1000, loop.time()
     return lambda: start_us + int((loop.time() - start_s) * 1e6)
+
+
+def _check_prices(plan: Plan, on: str, models: dict[str, str], agents: Agents) -> None:
+    """A capped run refuses what it cannot price. Servers that name their models themselves answer later."""
+    for task in parts_of(plan.tasks):
+        agent = agent_of(task, on)
+        if agent.partition(":")[0] != "messages" or agents.free(agent):
+            continue
+        for name in {task.model, task.climb_to or task.model}:
+            id = models[f"messages/{name}"]
+            if bound_nusd(id, 1, 1) is None:
+                raise StrettoError(
+                    "unpriced-model",
+                    f"no price is known for {id}, so no cap could hold",
+                    at=plan.places.get(task.id, f"task {task.id!r}"),
+                    next="take a model of `haiku`, `sonnet`, `opus`, or insist on no cap with `--usd none`",
+                )
+
+
+async def _end_leftovers(state: State, run: str) -> None:
+    """Commands that outlived the process that ran them: they must not work beside their next attempt."""
+    for attempt, bound in state.bound.items():
+        vertex = state.live.get(attempt)
+        if vertex is not None and bound.pid is not None:
+            await end_leftover(bound.pid, f"{run}/{vertex.id}/{vertex.n}")
 
 
 def _folder(name: str) -> Path | None:
@@ -194,6 +226,8 @@ async def run_plan(
     if graph.problems:
         raise bug(f"a plan with problems reached the scheduler: {graph.problems[0].message}")
     models = models_used(plan, options.on)
+    if cap is not None:
+        _check_prices(plan, options.on, models, roster)
     run = run or new_run_id(plan)
     clock = wall_clock()
     scheduler = Scheduler(plan, graph)
@@ -272,6 +306,7 @@ async def resume_run(
         _check_cap(state, options.cap_nusd)
         clock = wall_clock()
         was_paused = state.paused is not None
+        await _end_leftovers(state, run)
         scheduler.resume(os.getpid(), boot_id(), clock())
         deadline = _new_deadline(plan, state, clock())
         if was_paused or options.cap_nusd is not None or options.approve or deadline != state.deadline_us:
@@ -364,7 +399,7 @@ async def _drive(loop: Loop, agents: Agents, options: Options) -> Outcome:
 
     running = asyncio.get_running_loop()
     if options.signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             running.add_signal_handler(number, interrupted)
     listener = running.create_task(loop.listen()) if options.control else None
     try:
@@ -373,7 +408,7 @@ async def _drive(loop: Loop, agents: Agents, options: Options) -> Outcome:
         if listener is not None:
             listener.cancel()
         if options.signals:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOPPING:
                 running.remove_signal_handler(number)
         if isinstance(agents, Roster):
             await agents.aclose()

@@ -435,7 +435,7 @@ class Loop:
         until_us = None
         if result.reset_s is not None:
             until_us = self.scheduler.now_us + int(result.reset_s * 1e6)
-        self.scheduler.ended(ended, pause=result.why, until_us=until_us)
+        self.scheduler.ended(ended, pause=result.why, until_us=until_us, final=result.final)
         if vertex.key and vertex.state == SUCCEEDED:
             # Only now: an answer whose check has not passed is nobody's result.
             cost = sum(self.state.task_nusd.get(vertex.id, (0, 0)))

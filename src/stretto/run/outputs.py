@@ -87,7 +87,9 @@ def _parse(text: str) -> Any:
         stripped = stripped.removeprefix("```").removesuffix("```").removeprefix("json").strip()
     try:
         return json.loads(stripped, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _Refused("the output is JSON that is nested too deeply") from None
+    except ValueError as error:
         start = stripped[:60].replace("\n", " ")
         raise _Refused(f"the output is not JSON ({error}); it starts: {start!r}") from None
 

@@ -22,8 +22,10 @@ def backoff_s(tries: int, seed: int, task: str) -> float:
     return wait * jitter
 
 
-def after_attempt(vertex: TaskVertex, ended: AttemptEnded, role: str, now_us: int, seed: int) -> list[Event]:
-    """What follows from an ended attempt; the state already knows it ended."""
+def after_attempt(
+    vertex: TaskVertex, ended: AttemptEnded, role: str, now_us: int, seed: int, *, final: bool = False
+) -> list[Event]:
+    """What follows from an ended attempt; the state already knows it ended. `final`: no try would help."""
     if ended.outcome == "ok":
         if role == "work" and vertex.task.check is not None:
             return []
@@ -38,7 +40,7 @@ def after_attempt(vertex: TaskVertex, ended: AttemptEnded, role: str, now_us: in
         return []
     if ended.outcome in ("lost", "cancelled"):
         return [_retry(vertex, vertex.rung, now_us, ended.outcome, "interruptions")]
-    if not _may_retry(vertex):
+    if final or not _may_retry(vertex):
         return [TaskFailed(vertex.id, ended.cls or "task", ended.error or ended.outcome)]
     if vertex.tries >= vertex.task.attempts:
         if vertex.task.climb_to and vertex.rung == 0 and ended.cls == "task":

@@ -27,8 +27,8 @@ from stretto.scheduler.vertex import (
 
 CHUNK = 1_000
 """Items in one PlanGrew."""
-MODELLESS = ("function", "command")
-"""Agents that know no models: one pool each."""
+MODELLESS = ("function", "command", "local")
+"""Agents that know no models by name (a local one serves the file it was given): one pool each."""
 SLOTS = {"local": 1, "messages": 128, "openai": 128}
 """Slots of an agent where the plan says nothing: one local model, and what one HTTP client carries well."""
 UNBOUNDED = 10**9
@@ -268,7 +268,11 @@ class Scheduler:
             default = {"run": "command", "call": "function", "prompt": started.on}[task.action]
             agent = task.on or default
             name = task.climb_to if vertex.rung else task.model
-        model = "" if agent in MODELLESS else started.models.get(f"{agent.partition(':')[0]}/{name}", name)
+        model = (
+            ""
+            if agent.partition(":")[0] in MODELLESS
+            else started.models.get(f"{agent.partition(':')[0]}/{name}", name)
+        )
         why = "declared" if name != "auto" else "default"
         return Choice(agent, model, task.effort, vertex.rung, role, "climbed" if vertex.rung else why)
 
@@ -370,7 +374,14 @@ class Scheduler:
 
     # Ending
 
-    def ended(self, ended: ev.AttemptEnded, *, pause: str = "", until_us: int | None = None) -> None:
+    def ended(
+        self,
+        ended: ev.AttemptEnded,
+        *,
+        pause: str = "",
+        until_us: int | None = None,
+        final: bool = False,
+    ) -> None:
         """An attempt ended; `pause` names the reason where its class is `run`."""
         attempt = f"{ended.task}#{ended.n}"
         vertex = self.state.live.get(attempt)
@@ -384,19 +395,20 @@ class Scheduler:
         if by and (ended.outcome != "ok" or vertex.state == CHECKING):
             self._emit(ev.TaskCancelled(vertex.id, by))
             return
-        self._decide(vertex, ended, role)
+        self._decide(vertex, ended, role, final=final)
         if ended.cls == "run":
             self.pause(pause or "quota", until_us=until_us, note=ended.error[:200])
 
-    def _decide(self, vertex: TaskVertex, ended: ev.AttemptEnded, role: str) -> None:
+    def _decide(self, vertex: TaskVertex, ended: ev.AttemptEnded, role: str, *, final: bool = False) -> None:
         started = self.state.started
         assert started is not None
-        for event in policy.after_attempt(vertex, ended, role, self.now_us, started.seed):
+        seed = started.seed
+        for event in policy.after_attempt(vertex, ended, role, self.now_us, seed, final=final):
             self._emit(event)
         if vertex.state == BACKOFF:
             self._remind(vertex, vertex.not_before_us)
         elif vertex.state == CHECKING and role == "check":
-            self._remind(vertex, policy.judge_again_us(vertex, ended, self.now_us, started.seed))
+            self._remind(vertex, policy.judge_again_us(vertex, ended, self.now_us, seed))
 
     def _remind(self, vertex: TaskVertex, at_us: int) -> None:
         heapq.heappush(self._timers, (at_us, next(self._number), vertex))

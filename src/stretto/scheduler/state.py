@@ -59,6 +59,8 @@ class State:
         self.saved_nusd = 0
         self.live: dict[str, TaskVertex] = {}
         """Running attempts by `task#n`."""
+        self.bound: dict[str, ev.AttemptBound] = {}
+        """What a resume needs to find the running attempts again: a pid, a session."""
         self.rows: dict[str, Tally] = {}
         self.vertices: dict[str, Vertex] = {}
         self.redone: set[str] = set()
@@ -390,11 +392,14 @@ class State:
     def _AttemptBound(self, e: ev.AttemptBound, at_us: int) -> None:
         if e.attempt not in self.live:
             raise bug(f"AttemptBound for {e.attempt}, which is not running")
+        self.bound[e.attempt] = e
 
     def _AttemptEnded(self, e: ev.AttemptEnded, at_us: int) -> None:
         vertex = self.live.pop(f"{e.task}#{e.n}", None)
         if vertex is None:
             raise bug(f"AttemptEnded for {e.task}#{e.n}, which is not running")
+        if self.bound:
+            self.bound.pop(f"{e.task}#{e.n}", None)
         role, vertex.live = vertex.live, ""
         vertex.seconds += (at_us - vertex.started_us) / 1e6
         if e.outcome == "ok":

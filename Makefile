@@ -7,12 +7,13 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-CODE := $(sort $(dir $(wildcard src/*/__init__.py tests/*.py scripts/*.py bench/*.py)))
+CODE := $(sort $(dir $(wildcard src/*/__init__.py tests/*.py scripts/*.py bench/*.py examples/audit/*.py)))
 
-# make demo REPO=path ON=local|messages|simulated|openai:URL YES=1
-REPO ?= .
-ON ?= local
-YES ?=
+# make demo REPO=path ON=local|local:FILE.gguf|simulated|messages YES=1
+# No `?=`: what the environment holds must not make the demo spend, or audit something else.
+REPO = .
+ON = local
+YES =
 # make test WORKERS=8 T="-k ledger"
 WORKERS ?= 2
 T ?=
@@ -31,8 +32,11 @@ venv: $(READY) ## the environment, as requirements.lock pins it
 model: $(READY) ## fetch the small local model (89 MB, once); without it the demo says that it rehearses
 	@$(PY) scripts/fetch_local_model.py || true
 
-demo: $(READY) model ## audit a code base with a local model, without a key (REPO=path ON=messages YES=1)
-	@$(PY) -m stretto.demo --repo '$(REPO)' --on '$(ON)' $(if $(YES),--yes)
+# It fetches the local model by itself. A path may hold anything, so it goes through the environment.
+demo: export DEMO_REPO = $(value REPO)
+demo: export DEMO_ON = $(value ON)
+demo: $(READY) ## audit a code base with a local model, without a key (REPO=path ON=messages YES=1)
+	@$(PY) examples/audit/demo.py --repo="$$DEMO_REPO" --on="$$DEMO_ON" $(if $(filter 1 yes,$(YES)),--yes)
 
 check: $(READY) ## style, types and layers only
 	$(PY) -m ruff check $(CODE)

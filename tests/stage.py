@@ -72,6 +72,9 @@ class Cast:
     def get(self, name: str) -> Agent:
         return self.agents[name]
 
+    def identity(self, name: str) -> str:
+        return str(getattr(self.agents[name], "identity", ""))
+
     def free(self, name: str) -> bool:
         return name in ("simulated", "function", "command")
 

@@ -450,6 +450,7 @@ def test_content_cannot_break_the_page(tmp_path: Path) -> None:
         "HTTP endpoints: 0",
         "Complex functions",
         "Signatures",
+        "Files above 1 MB",
         "Left out",
     ]
 

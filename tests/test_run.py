@@ -448,3 +448,12 @@ def test_an_agent_that_breaks_is_an_error_of_its_task_alone() -> None:
     outcome = Stage(Actor(answer)).run(FAN)
     assert outcome.code == EXIT_PROBLEM
     assert outcome.state.rows["a"].counts == outcome.state.rows["c"].counts
+
+
+def test_another_servers_answer_is_another_answer() -> None:
+    stage = Stage()
+    text = "tasks:\n  a: {prompt: P}\n"
+    stage.run(text, "one")
+    stage.actor.identity = "http://elsewhere"  # type: ignore[attr-defined]
+    stage.run(text, "two")
+    assert len(stage.actor.seen) == 2

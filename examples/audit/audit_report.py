@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 MAX_NOTES = 2_000  # open notes listed
 MAX_ROWS = 200  # rows of any other list
 MAX_ANSWER = 400  # characters of one answer
+SIMULATED = "[simulated]"  # how the answers of simulated agents begin
 
 # An underscore inside a word means nothing, so `snake_case` stays readable.
 _SPECIAL = re.compile(r"[\\`|&<>*\[\]~#$!{}@]|(?<![^\W_])_|_(?![^\W_])|://|\bwww\.|^(?:\d+[.)]|[-+=])")
@@ -28,12 +30,14 @@ def report(
     repo: str = "",
     said_by: str = "the model",
     rehearsed: bool = False,
+    large: list[str] | None = None,
 ) -> str:
     """The whole page. `answers` are those of `modules.asked` in order, without the ones in `failed`.
 
     `failed` is what a group's `.failed` gives: `[{item, error}]`, the item being a module. With `rehearsed`
-    the page says that no model was asked.
+    the page says that no model was asked; so it does when the answers themselves say that they are simulated.
     """
+    rehearsed = rehearsed or any(str(answer).startswith(SIMULATED) for answer in answers)
     said = "rehearsed: no model was asked" if rehearsed else f"*model said*: {plain(said_by)}"
     parts = [
         _head(found, sizes, repo, said_by, rehearsed),
@@ -43,6 +47,7 @@ def report(
         _endpoints(endpoints),
         _hotspots(hotspots),
         _signatures(signatures),
+        _large(large, repo),
         _skipped(found),
     ]
     return "\n\n".join(parts) + "\n"
@@ -58,10 +63,12 @@ def _head(found: dict[str, Any], sizes: dict[str, Any], repo: str, said_by: str,
         else f"The one marked *model said* is what {plain(said_by)} wrote about a few words on each module; "
         "nobody checked it."
     )
+    nothing = ["**There is nothing to audit**: no source file in a language known here.", ""]
     return "\n".join(
         [
             f"# Audit of {plain(repo)}" if repo else "# Audit",
             "",
+            *(nothing if not total["files"] else []),
             f"{_count(total['files'], 'source file')}, {how}{commit}: {total['lines']:,} lines, "
             f"of which {total['code']:,} code; {total['bytes']:,} bytes.",
             "",
@@ -128,11 +135,12 @@ def _sizes(sizes: dict[str, Any]) -> str:
         ],
     )
     largest = sizes["files"][:20]
-    lines += ["", f"The largest {len(largest)} of {_count(len(sizes['files']), 'file')}:", ""]
-    lines += _table(
-        ("file", "language", "lines", "code"),
-        [(row["file"], row["language"], row["lines"], row["code"]) for row in largest],
-    )
+    if largest:
+        lines += ["", f"The largest {len(largest)} of {_count(len(sizes['files']), 'file')}:", ""]
+        lines += _table(
+            ("file", "language", "lines", "code"),
+            [(row["file"], row["language"], row["lines"], row["code"]) for row in largest],
+        )
     return "\n".join(lines)
 
 
@@ -194,6 +202,15 @@ def _signatures(signatures: dict[str, Any]) -> str:
 
 def _is_private(name: str) -> bool:
     return "." in name or name.startswith("_")
+
+
+def _large(large: list[str] | None, repo: str) -> str:
+    """Large files as `find` names them, below the folder that was audited."""
+    lines = ["## Files above 1 MB (*measured*)", ""]
+    if large is None:
+        return "\n".join([*lines, "Not known: they could not all be looked at."])
+    names = sorted(os.path.relpath(name, repo or ".") for name in large)
+    return "\n".join([*lines, *_listed([f"- {code(name)}" for name in names], MAX_ROWS)])
 
 
 def _skipped(found: dict[str, Any]) -> str:

@@ -57,6 +57,21 @@ class Roster:
             agent = self._agents[name] = make(name, self._setting)
         return agent
 
+    def identity(self, name: str) -> str:
+        """What an agent's name alone does not say of who answers: the server, the file of weights.
+
+        It is part of the key of a kept result: another server's answer is another answer.
+        """
+        kind, _, argument = name.partition(":")
+        environ = self._setting.environ
+        if kind == "local":
+            local = import_module("stretto.agents.local")
+            weights = local.weights_of(argument, self._setting.root, environ)
+            found = weights.stat()
+            return f"{weights.name} {found.st_size} {found.st_mtime_ns}"
+        variable = {"messages": "ANTHROPIC_BASE_URL", "openai": "OPENAI_BASE_URL"}.get(kind)
+        return argument or (environ.get(variable, "") if variable else "")
+
     def free(self, name: str) -> bool:
         """Whether nobody sends a bill; a simulation with `priced` is counted as if somebody did."""
         return free(name)

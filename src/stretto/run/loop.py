@@ -74,6 +74,7 @@ class Agents(Protocol):
 
     def get(self, name: str) -> Agent: ...
     def free(self, name: str) -> bool: ...
+    def identity(self, name: str) -> str: ...
 
 
 class Clock(Protocol):
@@ -109,7 +110,9 @@ class Loop:
         self.redactor = redactor
         self.run_journal = run_journal
         self.values = Values(self.state, journal.blob, started.inputs)
-        self.preparer = Preparer(self.values, run_journal.run, root, started.seed, scheduler.choice_as)
+        self.preparer = Preparer(
+            self.values, run_journal.run, root, started.seed, scheduler.choice_as, agents.identity
+        )
         self._journal = journal
         self._agents = agents
         self._clock = clock

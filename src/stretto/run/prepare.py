@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ class Preparer:
         root: Path,
         seed: int,
         choose: Callable[[TaskVertex, str], Choice],
+        identity: Callable[[str], str],
     ):
         self.values = values
         self.run = run
@@ -57,6 +59,7 @@ class Preparer:
         self.seed = seed
         self._root_hash = ""
         self._choose = choose
+        self._identity = cache(identity)
         self._handed: dict[Element, list[Need]] = {}
         self._reduced: dict[str, list[Callable[[], Any]]] = {}
         """What each reduction merges, looked up once for all its calls."""
@@ -234,6 +237,7 @@ class Preparer:
             "version": KEY_VERSION,
             "action": task.action,
             "agent": choice.agent,
+            "identity": self._identity(choice.agent),
             "model": choice.model,
             "effort": choice.effort,
             "prompt": work.prompt,
@@ -259,7 +263,8 @@ class Preparer:
         find = self.values.lookup(vertex)
         judge = self._choose(vertex, "check")
         argv = [substitute(word, find) for word in check.run]
-        return [argv, check.call, substitute(check.prompt, find), judge.agent, judge.model]
+        who = [judge.agent, self._identity(judge.agent), judge.model]
+        return [argv, check.call, substitute(check.prompt, find), *who]
 
     def _reads(self, vertex: TaskVertex) -> str:
         """What the task may have read: declared globs, else the whole root where it can see files."""

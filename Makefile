@@ -52,6 +52,9 @@ test-slow: $(READY) ## the rest: crashes, loads, the wheel, the demo
 
 bench: $(READY) ## measure; the figures and what they mean are in bench/README.md
 	$(PY) -m bench.overhead
+	$(PY) -m bench.scale agents
+	$(PY) -m bench.scale resume
+	$(PY) -m bench.money
 
 # The lock is made with the oldest Python that is supported, so that it holds for all of them.
 lock: ## pin anew what pyproject.toml asks for (make lock UP=1 takes the newest versions)

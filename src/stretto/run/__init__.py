@@ -349,8 +349,8 @@ def _check_resumable(state: State, run: str, redo: Sequence[str], release_held: 
 
 
 def _check_cap(state: State, cap_nusd: int | None) -> None:
-    """A cap below what is spent and held could not hold."""
-    used = state.ledger.spent_nusd + state.ledger.held_nusd
+    """A cap below what is spent and held could not hold; what was in flight at a crash will be held."""
+    used = state.ledger.committed_nusd
     if cap_nusd is not None and cap_nusd != NO_CAP and cap_nusd < used:
         dollars = f"${used / 1e9:.4f}"
         raise StrettoError(

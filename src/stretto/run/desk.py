@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -61,8 +62,8 @@ class AttemptDesk:
         try:
             return await answer
         except asyncio.CancelledError:
-            if answer.done() and not answer.cancelled() and answer.exception() is None:
-                # Granted, and stopped before it could be sent: nothing was spent.
+            if not answer.done() or answer.cancelled() or answer.exception() is None:
+                # Granted or not yet, it was stopped before it could be sent: nothing was spent.
                 self._house.post(self._house.call_done, not_sent(self.attempt, call))
             raise
         finally:
@@ -105,6 +106,11 @@ class AttemptDesk:
         self._house.post(self._house.bound, ev.AttemptBound(self.attempt, session, pid))
 
     def note(self, record: dict[str, Any]) -> None:
+        # A line of a transcript is not worth an answer that is paid for.
+        with contextlib.suppress(OSError):
+            self._note(record)
+
+    def _note(self, record: dict[str, Any]) -> None:
         path = self._house.transcript(self.task)
         if path is None or self._written > MAX_OUTPUT_BYTES:
             return

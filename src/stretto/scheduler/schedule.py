@@ -492,10 +492,16 @@ class Scheduler:
         self._grant()
 
     def call_done(self, settled: ev.CallSettled) -> None:
-        if (settled.attempt, settled.call) in self.state.ledger.reserved:
+        """A call came to its end; one that still waits is withdrawn."""
+        ledger = self.state.ledger
+        if (settled.attempt, settled.call) in ledger.reserved:
             self._emit(settled)
-            if not self.state.ledger.fits(0):
+            if not ledger.fits(0):
                 self.pause("budget", note="a call cost more than the bound that was reserved for it")
+            self._grant()
+        elif ledger.waiting:
+            asked = (settled.attempt, settled.call)
+            ledger.waiting = deque(w for w in ledger.waiting if (w.attempt, w.call) != asked)
             self._grant()
 
     def _grant(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from argparse import ArgumentParser
 from pathlib import Path
@@ -229,6 +230,40 @@ def test_the_hint_names_what_failed_the_run_and_not_what_was_tolerated(tmp_path:
     assert project.run().last_line == f"try again: stretto resume {project.last} --redo merge"
 
 
+MANY = """\
+stretto: 1
+name: many
+tasks:
+  w: {each: [ENTRIES], run: [sh, -c, 'test "$0" = 0 || test -e good', "${item}"], attempts: 1}
+"""
+
+
+def test_many_failures_are_named_and_redone_with_one_word(tmp_path: Path) -> None:
+    project = Project(tmp_path, MANY.replace("ENTRIES", ", ".join(f'"{k}"' for k in range(8))))
+    failed = project.run("--quiet")
+    assert failed.out.count(": exit code 1") == 5
+    assert "and 2 more" in failed.out
+    assert failed.last_line == f"try again: stretto resume {project.last} --redo failed"
+    (tmp_path / "good").touch()
+    assert project("resume", "last", "--redo", "failed", "--dry-run", "--json").json["kept"] == 1
+    again = project("resume", "last", "--redo", "failed", "--json")
+    assert [task["attempts"] for task in again.json["tasks"]] == [1] + [2] * 7
+    assert "[nothing-to-resume]" in project("resume", "last", "--redo", "failed").err
+
+
+def test_a_prompt_without_an_agent_is_named_as_it_was_written(tmp_path: Path) -> None:
+    said = Project(tmp_path, GROWING.replace("  plan:", "  mk:"))("run", "plan.yaml").err
+    assert "1 prompt of this plan (mk) names no agent" in said
+    assert (
+        "2 prompts of this plan (files.judge, ...) name no agent" in Project(tmp_path)("run", "plan.yaml").err
+    )
+
+
+def test_a_plan_that_is_a_pipe_is_refused_and_not_waited_for(project: Project) -> None:
+    os.mkfifo(project.root / "pipe.py")
+    assert "it is no regular file" in project("check", "pipe.py").err
+
+
 def test_show_tells_what_a_run_did(project: Project) -> None:
     project.run()
     golden("show.txt", normal(project("show", "last").out, project.root))
@@ -284,6 +319,16 @@ tasks:
         (("cancel", "last"), "run-is-over"),
         (("run", "plan.yaml"), "no-agent"),
         (("run", "gone.yaml"), ""),
+        (("run", "https://example.org/p.yaml"), "unreadable-plan"),
+        (("run", "/dev/zero"), "unreadable-plan"),
+        (("run", "plan.yaml", "--on", "command"), "usage"),
+        (("run", "plan.yaml", "--on", "function"), "usage"),
+        (("run", "plan.yaml", "--on", "openai:notaurl"), "bad-agent-option"),
+        (("run", "plan.yaml", "--on", "messages:foo"), "bad-agent-option"),
+        (("run", "plan.yaml", "--on", "nosuch", "--until", "list"), "no-such-agent"),
+        (("resume", "last", "--dry-run"), "nothing-to-resume"),
+        (("resume", "last", "--dry-run", "--redo", "nix"), "no-such-task"),
+        (("resume", "last", "--redo", "failed", "--redo", "nix"), "no-such-task"),
         (("run", "plan.yaml", "--until", "merg"), "no-such-task"),
         (("run", "plan.yaml", "--on", "simulated", "--redo", "merg"), "no-such-task"),
         (("ls", "--root", "nowhere"), "no-such-folder"),

@@ -96,6 +96,8 @@ def test_a_second_ctrl_c_stops_what_runs(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=20)
     assert process.returncode == EXIT_INTERRUPTED, err
     assert "6 left" in out
+    assert "stopping: what is running may end; Ctrl-C again stops it" in err
+    assert "stopped items.0; it runs again at resume" in err
     assert out.splitlines()[-1] == f"to go on: stretto resume {project.last}"
 
 
@@ -105,6 +107,8 @@ def test_a_live_run_can_be_watched_and_cancelled_and_not_resumed(tmp_path: Path)
     try:
         assert "[run-is-live]" in project("resume", "last").err
         assert project("show", "last", "--json").json["status"] == "running"
+        before = project("show", "last", "--json").json["seconds"]
+        until(lambda: project("show", "last", "--json").json["seconds"] > before)
         assert project("cancel", "last").code == EXIT_OK
         watched = project("watch", "last")
     finally:
@@ -112,6 +116,8 @@ def test_a_live_run_can_be_watched_and_cancelled_and_not_resumed(tmp_path: Path)
     assert (process.returncode, watched.code) == (EXIT_PROBLEM, EXIT_PROBLEM), err
     assert "cancelled" in watched.out.splitlines()[0]
     assert "cancelled" in out.splitlines()[0]
+    assert "cancelled by `stretto cancel`" in err
+    assert "again" not in err
 
 
 def test_a_killed_run_is_shown_and_resumed(tmp_path: Path) -> None:
@@ -130,6 +136,7 @@ def test_a_killed_run_is_shown_and_resumed(tmp_path: Path) -> None:
     resumed = project("resume", "last")
     assert resumed.code == EXIT_OK
     assert "does 2 tasks again (items.0, items.1)" in resumed.err
+    assert "again   items.0  it was interrupted" in resumed.err
 
 
 def test_a_reader_that_leaves_is_no_error(project: Project) -> None:
@@ -139,6 +146,36 @@ def test_a_reader_that_leaves_is_no_error(project: Project) -> None:
         ["sh", "-c", argv], cwd=project.root, env=environ(), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words", ["show last", "show last --json", "run plan.yaml --on simulated --quiet", "watch last --jsonl"]
+)
+def test_a_full_disk_behind_standard_output_is_one_clear_error(
+    project: Project, words: str, unbuffered: str
+) -> None:
+    project.run("--quiet")
+    done = shell(project, f"{words} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == EXIT_COULD_NOT
+    assert done.stderr.startswith(
+        "error: cannot write to standard output: No space left on device [cannot-write]"
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>/dev/null", "<&- >&- 2>&-"])
+def test_a_closed_stream_leads_nowhere(project: Project, closed: str) -> None:
+    done = shell(project, f"run plan.yaml --on simulated {closed}")
+    assert (done.returncode, done.stderr) == (EXIT_OK, "")
+    assert project("ls", "--json").json["runs"][0]["status"] == "succeeded"
+
+
+def shell(project: Project, words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", f"{sys.executable} -m stretto {words}"]
+    return subprocess.run(
+        command, cwd=project.root, env=environ(**env), capture_output=True, text=True, check=False
+    )
 
 
 def test_without_words_it_says_what_there_is(project: Project) -> None:

@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from stretto import events as ev
-from stretto.live.lines import LineLog
+from stretto.live.lines import LineLog, who
 from stretto.live.notes import Notes
 from stretto.live.view import HZ, LiveView, frame
 from stretto.live.words import cap, clip, clock, columns, line, plain, size, usd, width
@@ -246,6 +246,19 @@ def test_a_log_has_a_line_for_each_end_failure_and_retry() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("messages", "haiku"),
+        ("simulated:latency=0", "simulated (haiku)"),
+        ("local:m.gguf", "local"),
+        ("command", "command"),
+    ],
+)
+def test_who_did_it_is_never_a_model_that_was_not_asked(agent: str, said: str) -> None:
+    assert who(agent, "claude-haiku-5-5") == said
+
+
 # A real terminal
 
 
@@ -317,6 +330,13 @@ tasks:
     code, shown = on_a_terminal(tmp_path, 80, 24, *words, "2", "--fresh", keys=b"n\n")
     assert code == 3, shown.decode()
     assert b"to go on: stretto approve " in shown
+
+
+def test_an_output_on_a_terminal_ends_its_line(tmp_path: Path) -> None:
+    project = Project(tmp_path, "stretto: 1\nname: one\ntasks:\n  a: {run: [printf, x]}\n")
+    project.run()
+    assert project("show", "last", "--task", "a", "--output").out == "x"
+    assert on_a_terminal(tmp_path, 80, 24, "show", "last", "--task", "a", "--output") == (0, b"x\r\n")
 
 
 def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:

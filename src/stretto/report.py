@@ -35,6 +35,8 @@ from stretto.workspace.root import task_folder
 
 SCHEMA = "stretto/run/1"
 NUSD = 1_000_000_000
+NO_MODEL = ("local", "command", "function")
+"""Agents that no named model answers for: `local` asks the one there is, whatever a task names."""
 INTERRUPTED = "interrupted"
 """What `running` is called when the process that ran it is gone."""
 
@@ -307,10 +309,12 @@ def _task_data(history: History, vertex: TaskVertex, outputs: dict[str, str]) ->
     story = history.stories.get(vertex.id) or Story()
     spent, held = history.state.task_nusd.get(vertex.id, (0, 0))
     work = story.work
+    kind = work.agent.partition(":")[0] if work is not None else ""
     data: dict[str, Any] = {
         "id": vertex.id,
         "state": STATES[vertex.state],
-        "model": (work.model if work is not None else "") or None,
+        "agent": kind or None,
+        "model": None if work is None or kind in NO_MODEL else work.model or None,
         "attempts": story.attempts,
         "usd": None if story.unpriced else dollars(spent),
         "seconds": round(vertex.seconds, 3),

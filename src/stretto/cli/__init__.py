@@ -20,22 +20,71 @@ from stretto.live.words import plain
 def main(argv: Sequence[str] | None = None) -> int:
     """Carries out one command and returns its exit code; every failure is printed, none is raised."""
     words = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a letter gets its number, not a traceback.
+    _open_what_is_closed()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, _that_remembers(stream))
     try:
         code = _answer(words)
-        sys.stdout.flush()
+        if (lost := _lost(sys.stdout)) is not None:
+            raise lost
     except StrettoError as failed:
         return _fail(failed, words)
     except BrokenPipeError:
-        return _reader_left()
+        _drop_unwritten()
+        return EXIT_OK
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as failed:
+        if isinstance(failed, OSError) and (full := _drop_unwritten()):
+            return _fail(_cannot_print(full), [])
         return _fail(_late("bug").report(failed), words)
     return code
+
+
+class _Way(io.FileIO):
+    """The way out of this process; it remembers that something could not be written."""
+
+    failed: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as failed:
+            self.failed = failed
+            raise
+
+
+def _that_remembers(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The stream so that it shows any letter, and knows later what it could not write."""
+    if stream in (sys.__stdout__, sys.__stderr__):
+        unbuffered = isinstance(stream.buffer, io.RawIOBase)
+        out = io.BufferedWriter(_Way(stream.fileno(), "w", closefd=False))
+        by_line = stream.line_buffering or unbuffered
+        stream = io.TextIOWrapper(out, stream.encoding, line_buffering=by_line)
+    # A terminal that cannot show a letter gets its number, not a traceback.
+    stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+def _lost(stream: Any) -> OSError | None:
+    """Why something that was written to this stream never left this process."""
+    try:
+        stream.flush()
+    except OSError as failed:
+        return failed
+    way = getattr(getattr(stream, "buffer", None), "raw", None)
+    return way.failed if isinstance(way, _Way) else None
+
+
+def _open_what_is_closed() -> None:
+    """Streams that were closed by whoever started us (`2>&-`) lead nowhere; no file takes their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest free number is taken: that of the closed stream.
+            stream = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(stream, mode, encoding="utf-8"))
 
 
 def _answer(words: list[str]) -> int:
@@ -80,22 +129,33 @@ def _fail(failed: StrettoError, words: list[str]) -> int:
             data: dict[str, Any] = {"schema": "stretto/error/1", "error": error}
             if findings:
                 data["findings"] = [_late("check").finding_data(f) for f in findings]
-            print(json.dumps(data))
+            print(json.dumps(data), flush=True)
+    except OSError:
+        _drop_unwritten()  # the words below still have another way
+    try:
         lines = [line for f in findings for line in _late("check").finding_lines(f)]
         lines.append(f"{failed.what}: nothing was started" if findings else render(failed))
-        print(plain("\n".join(lines)), file=sys.stderr)
-    except BrokenPipeError:
-        _reader_left()
+        print(plain("\n".join(lines)), file=sys.stderr, flush=True)
+    except OSError:
+        _drop_unwritten()
     return failed.code
 
 
-def _reader_left() -> int:
-    """Whoever read our output (`head`) has enough; what is still buffered goes nowhere, silently."""
+def _cannot_print(why: str) -> StrettoError:
+    return StrettoError(
+        "cannot-write",
+        f"cannot write to {why}",
+        next="make room or send it elsewhere; what a run did is in its journal: `stretto show last`",
+    )
+
+
+def _drop_unwritten() -> str:
+    """What a stream cannot take (`head` has enough, a disk is full) goes nowhere; returns which and why."""
+    found = ""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (BrokenPipeError, ValueError):
+    for stream, name in ((sys.stderr, "standard error"), (sys.stdout, "standard output")):
+        if (lost := _lost(stream)) is not None:
+            found = f"{name}: {lost.strerror or lost}"
             os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
-    return EXIT_OK
+    return found

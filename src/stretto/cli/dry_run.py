@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stretto.agents.registry import Roster, free
-from stretto.errors import StrettoError
+from stretto.cli.follow import redone
 from stretto.estimate import Worst, worst_case
 from stretto.journal import RunInfo
 from stretto.journal.sqlite import SqliteJournal
@@ -19,10 +19,10 @@ from stretto.models import resolve
 from stretto.plan.graph import Element, Graph, build
 from stretto.plan.model import Plan, Task, canonical
 from stretto.plan.references import Ref
-from stretto.report import Rest, dollars, rest_of
-from stretto.run import Options, agent_of, boot_id, cap_of, load_state
+from stretto.report import NO_MODEL, Rest, dollars, rest_of
+from stretto.run import Options, agent_of, boot_id, cap_of, check_resumable, load_state
 from stretto.run.prepare import fill
-from stretto.scheduler.vertex import SETTLED, TaskVertex
+from stretto.scheduler.vertex import SETTLED
 from stretto.workspace.handover import Block, hand_over, substitute
 
 NAMED = 8
@@ -107,7 +107,7 @@ def _task_data(plan: Plan, element: Element, options: Options) -> dict[str, Any]
     find = _finder(plan, element, options.inputs)
     handed = _handed(element)
     if task.action == "prompt":
-        data["model"] = resolve(task.model, agent).id
+        data["model"] = None if agent.partition(":")[0] in NO_MODEL else resolve(task.model, agent).id
         blocks = [Block(name, f"<output of {name}>", "") for name in handed]
         data["prompt"] = hand_over(substitute(task.prompt, find), blocks, can_read_files=False)[0]
     elif task.action == "run":
@@ -171,7 +171,7 @@ def _handed(element: Element) -> list[str]:
 
 
 def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
-    who = f"{task['agent']} {task['model']}" if "model" in task else task["agent"]
+    who = f"{task['agent']} {task['model']}" if task.get("model") else task["agent"]
     each = "".join(f"; {line(words)}" for words in task.get("each", ()))
     lines = [f"{number}. {task['id']}  ({line(who)}{each})"]
     if "prompt" in task:
@@ -217,14 +217,14 @@ def rest_lines(run: str, rest: Rest) -> list[str]:
     return lines
 
 
-def print_rest(journal: SqliteJournal, info: RunInfo, redo: list[str], *, as_json: bool) -> None:
-    """Says what `resume` would do; the journal stays as it is."""
+def print_rest(
+    journal: SqliteJournal, info: RunInfo, redo: list[str], release_held: bool, *, as_json: bool
+) -> None:
+    """Says what `resume` would do, or refuses as it would; the journal stays as it is."""
     _, scheduler = load_state(journal, info.run)
     state = scheduler.state
-    for id in redo:
-        if not isinstance(state.vertices.get(id), TaskVertex):
-            what = f"run {info.run} has no task {line(id)!r}"
-            raise StrettoError("no-such-task", what, next=f"`stretto show {info.run} --all` lists them")
+    redo = redone(state, redo)
+    check_resumable(state, info.run, redo, release_held)
     # In memory only: what was running counts as lost, what is to be redone is taken back.
     scheduler.resume(0, boot_id(), scheduler.now_us)
     for id in redo:

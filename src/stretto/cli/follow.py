@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -18,6 +19,7 @@ from stretto.live.notes import Notes
 from stretto.live.stream import JsonStream
 from stretto.live.view import LiveView
 from stretto.live.words import cap, clock, line, many, usd
+from stretto.report import tasks_of
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
     CANCELLED,
@@ -33,38 +35,47 @@ from stretto.scheduler.vertex import (
 
 View = LiveView | LineLog | JsonStream
 NAMED = 3
-"""How many outputs or failures the summary names."""
+"""How many outputs the summary names, and how many tasks to redo the last line."""
+FAILURES = 5
+"""How many failures the summary names."""
+FAILED_WORD = "failed"
+"""`resume --redo failed`: every task that failed."""
 
 
 class Screen:
     """The views of one command: progress on stderr, a stream of events on stdout."""
 
-    def __init__(self, args: Namespace, journal: Journal, out: TextIO):
+    def __init__(self, args: Namespace, journal: Journal, out: TextIO, own: bool = True):
         self.notes = Notes()
         self._args = args
         self._journal = journal
         self._out = out
+        self._own = own
         self._view: View | None = None
 
     def open(self, run: str, state: State, *, after: int = 0, seconds: float = 0.0) -> None:
         """Begins to show a run; `after` is the last event that is known already."""
         view = self._view = self._choose(after)
-        if isinstance(view, LiveView):
-            view.begin(run, state, seconds)
-        elif view is not None:
-            view.begin(run, state)
+        try:
+            if isinstance(view, LiveView):
+                view.begin(run, state, seconds)
+            elif view is not None:
+                view.begin(run, state)
+        except OSError:
+            self._view = None
 
     def close(self) -> None:
         view, self._view = self._view, None
         if view is not None:
-            view.end()
+            with contextlib.suppress(OSError):
+                view.end()
 
     def saw(self, at_us: int, events: Sequence[ev.Event]) -> None:
         self.notes.saw(at_us, events)
         if self._view is not None:
             try:
                 self._view.saw(at_us, events)
-            except BrokenPipeError:
+            except OSError:
                 self._view = None  # nobody reads our progress any more, which is no reason to end the run
 
     def _choose(self, after: int) -> View | None:
@@ -74,7 +85,7 @@ class Screen:
             return None
         if sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb":
             return LiveView(Console(stderr=True), self.notes)
-        return LineLog(lambda text: print(text, file=sys.stderr, flush=True))
+        return LineLog(lambda text: print(text, file=sys.stderr, flush=True), self._own)
 
     def _print(self, text: str) -> None:
         print(text, file=self._out, flush=True)
@@ -108,10 +119,35 @@ def summary(run: str, state: State, notes: Notes, seconds: float) -> list[str]:
         lines.append(f"  kept    {many(notes.kept_count, 'result')} used again{saved}: {names}{more}")
     if waits := _waits(state):
         lines.append(f"  waits   {waits}")
-    if notes.failure:
-        lines.append(f"  failed  {line(notes.failure, 200)}")
+    lines += _failures(state, notes)
     lines += [f"  output  stretto show {run} --task {id} --output" for id in _results(state)]
     return lines
+
+
+def _failures(state: State, notes: Notes) -> list[str]:
+    """The first few failures, those that failed the run before those that were tolerated."""
+    failed = list(dict.fromkeys([*_what_failed(state), *tasks_that_failed(state)]))
+    if not failed:
+        return [f"  failed  {line(notes.failure, 200)}"] if notes.failure else []
+    lines = [
+        f"  {'' if k else 'failed':<8}{vertex.id}: {line(vertex.error, 200)}"
+        for k, vertex in enumerate(failed[:FAILURES])
+    ]
+    return lines + ([f"          and {len(failed) - FAILURES:,} more"] if len(failed) > FAILURES else [])
+
+
+def tasks_that_failed(state: State) -> list[TaskVertex]:
+    """Every failed task of a run in plan order, tolerated ones too."""
+    return [vertex for vertex in tasks_of(state) if vertex.state == FAILED]
+
+
+def redone(state: State, words: Sequence[str]) -> list[str]:
+    """The tasks that `--redo` means; `failed` is every task that failed, unless one has that name."""
+    found: list[str] = []
+    for word in words:
+        all_failed = word == FAILED_WORD and word not in state.vertices
+        found += [vertex.id for vertex in tasks_that_failed(state)] if all_failed else [word]
+    return list(dict.fromkeys(found))
 
 
 def is_unknown(vertex: Vertex) -> bool:
@@ -160,7 +196,10 @@ def how_to_go_on(run: str, state: State) -> str:
     if state.status == "succeeded":
         return ""
     if state.status == "failed":
-        again = "".join(f" --redo {vertex.id}" for vertex in _what_failed(state)[:NAMED])
+        failed = [vertex.id for vertex in _what_failed(state)]
+        if len(failed) > NAMED and FAILED_WORD not in state.vertices:
+            failed = [FAILED_WORD]
+        again = "".join(f" --redo {id}" for id in failed)
         return f"try again: stretto resume {run}{again}" if again else ""
     if state.status == "cancelled":
         return "it is over; `stretto run PLAN` begins anew and uses what is kept"

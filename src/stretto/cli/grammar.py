@@ -211,7 +211,7 @@ def _run(flags: ArgumentParser) -> None:
 def _resume(flags: ArgumentParser) -> None:
     _which_run(flags)
     _spending(flags)
-    text = "do this task and everything below it again; may be repeated"
+    text = "do this task and all below it again, or `failed`: all that failed; may be repeated"
     flags.add_argument("--redo", metavar="TASK", action="append", default=[], help=text)
     text = "free the money of calls whose usage never arrived: you know that they were not charged"
     flags.add_argument("--release-held", action="store_true", help=text)

@@ -12,11 +12,12 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
-from stretto.agents.registry import Roster, free
+from stretto.agents.registry import NAMES, Roster, free
 from stretto.cli.dry_run import price_line, print_plan, print_rest, rest_lines
 from stretto.cli.earlier import taken_from
-from stretto.cli.follow import Screen, how_to_go_on, summary
+from stretto.cli.follow import FAILED_WORD, Screen, how_to_go_on, redone, summary
 from stretto.cli.project import confirmed, journal_of, plan_of, root_of, run_named
 from stretto.errors import EXIT_OK, StrettoError
 from stretto.estimate import worst_case
@@ -26,7 +27,7 @@ from stretto.plan.graph import build
 from stretto.plan.model import Plan, Task
 from stretto.plan.prune import find, prune
 from stretto.report import data_of, materialise, read, rest_of
-from stretto.run import Options, Outcome, agents_used, cap_of, parts_of, resume_run, run_plan
+from stretto.run import Options, Outcome, agents_used, cap_of, resume_run, run_plan
 from stretto.run.loop import Loop
 from stretto.spec.load import inputs_from
 
@@ -36,7 +37,10 @@ DEFAULT_AGENT = "messages"
 def run(args: Namespace) -> int:
     """Carries out a plan as a new run; the exit code says how it ended."""
     root = root_of(args)
+    if args.on:
+        _check_agent(args.on, root)
     plan = plan_of(args.plan, args.plan_name, args.on or DEFAULT_AGENT)
+    _check_answers(plan, args.on)
     target = args.only or args.until
     if target:
         plan = prune(plan, target)
@@ -79,10 +83,13 @@ def resume(args: Namespace) -> int:
         info = run_named(journal, args.run)
         options = Options(cap_nusd=args.usd, approve=args.yes, signals=True)
         if args.dry_run:
-            print_rest(journal, info, args.redo, as_json=args.json)
+            print_rest(journal, info, args.redo, args.release_held, as_json=args.json)
             return EXIT_OK
+        redo = args.redo
+        if FAILED_WORD in redo:
+            redo = redone(read(journal, info.run).state, redo)
         session = Session(args, journal, after=_last_seq(journal, info.run) if args.jsonl else 0)
-        session.redo = args.redo
+        session.redo = redo
         with session:
             outcome = asyncio.run(
                 resume_run(
@@ -90,7 +97,7 @@ def resume(args: Namespace) -> int:
                     options,
                     journal,
                     root,
-                    redo=args.redo,
+                    redo=redo,
                     release_held=args.release_held,
                     observers=[session.screen],
                     started=session.started,
@@ -125,8 +132,8 @@ class Session:
     def started(self, run: str, loop: Loop) -> None:
         """Called once the run is on disk and before anything of it starts."""
         if self.redo is not None and not self._args.quiet:
-            for text in rest_lines(run, rest_of(loop.state, self.redo)):
-                print(plain(text), file=sys.stderr)
+            with contextlib.suppress(OSError):
+                print(plain("\n".join(rest_lines(run, rest_of(loop.state, self.redo)))), file=sys.stderr)
         self.screen.open(run, loop.state, after=self._after)
 
     def finish(self, outcome: Outcome, options: Options, root: Path) -> int:
@@ -175,15 +182,52 @@ class Session:
 
 def _default_agent(plan: Plan) -> str:
     """Claude's API where there is a key; without one nobody is asked who was not named."""
-    asked = [t for t in parts_of(plan.tasks) if _asks(t)]
+    asked = _asking(plan)
     if not asked or os.environ.get("ANTHROPIC_API_KEY"):
         return DEFAULT_AGENT
+    one = len(asked) == 1
     raise StrettoError(
         "no-agent",
-        f"{many(len(asked), 'prompt')} of this plan ({asked[0].id}, ...) name no agent, and there is no key",
+        f"{many(len(asked), 'prompt')} of this plan ({asked[0]}{'' if one else ', ...'}) "
+        f"{'names' if one else 'name'} no agent, and there is no key",
         next="`--on simulated` rehearses without a model, `--on local` asks the small model on this machine; "
         "for Claude set ANTHROPIC_API_KEY",
     )
+
+
+def _asking(plan: Plan) -> list[str]:
+    """The tasks that ask whoever `--on` names, by the paths they were written at."""
+    found = []
+    for element in build(plan).elements.values():
+        if isinstance(element.part, Task) and _asks(element.part):
+            # What grows has its prompt in `ID.plan`.
+            found.append(element.path.removesuffix(".plan") if element.part.grow else element.path)
+    return found
+
+
+def _check_agent(on: str, root: Path) -> None:
+    """Raises `no-such-agent` or `bad-agent-option` for a word that means no agent, asked or not."""
+    kind, _, argument = on.partition(":")
+    if kind not in NAMES:
+        Roster(root).get(on)
+    if kind == "simulated":
+        free(on)
+    url = urlsplit(argument.partition("#")[0]) if kind in ("messages", "openai") else None
+    if url is not None and argument and (url.scheme not in ("http", "https") or not url.hostname):
+        raise StrettoError(
+            "bad-agent-option",
+            f"behind `{kind}:` stands the URL of a server, and {line(argument)!r} is none",
+            next=f"`--on {kind}:http://127.0.0.1:8080/v1`, or `--on {kind}` for its usual one",
+        )
+
+
+def _check_answers(plan: Plan, on: str) -> None:
+    if on.partition(":")[0] in ("command", "function") and (asked := _asking(plan)):
+        raise StrettoError(
+            "usage",
+            f"`{on}` answers no prompts, and this plan has some ({asked[0]}{', ...' if asked[1:] else ''})",
+            next="`--on simulated` rehearses without a model; commands and calls need no `--on`",
+        )
 
 
 def _asks(task: Task) -> bool:

@@ -14,9 +14,11 @@ from stretto.cli.project import journal_of, run_named
 from stretto.errors import EXIT_OK, StrettoError
 from stretto.journal import RunInfo
 from stretto.journal.sqlite import SqliteJournal
+from stretto.live.lines import who
 from stretto.live.words import cap, clip, clock, columns, line, many, plain, size, usd
 from stretto.report import (
     INTERRUPTED,
+    NO_MODEL,
     History,
     Story,
     data_of,
@@ -49,6 +51,9 @@ def show(args: Namespace) -> int:
     with journal_of(args) as journal:
         info = run_named(journal, args.run)
         history = read(journal, info.run)
+        if info.live and history.state.status not in ENDED:
+            # Its last event may be long ago, and still it goes on.
+            history.last_us = max(history.last_us, time.time_ns() // 1000)
         folder = journal.run_folder(info.run)
         if args.task:
             _show_task(args, journal, folder, history)
@@ -181,18 +186,24 @@ def _task_table(history: History, tasks: list[TaskVertex]) -> list[str]:
     for vertex in tasks:
         story = history.stories.get(vertex.id) or Story()
         work = story.work
-        who = "" if work is None else work.model or work.agent
+        doer = "" if work is None else _doer(work.agent, work.model)
         tries = f"{story.attempts} tries" if story.attempts > 1 else ""
         if story.source:
-            who, tries = "kept", f"from {story.source}"
+            doer, tries = "kept", f"from {story.source}"
         seconds = clock(vertex.seconds) if story.tries else ""
         money = "?" if story.unpriced else _spent(history, vertex)
         error = line(error_of(history, vertex), ERROR_COLUMNS)
-        rows.append([f"  {vertex.id}", STATES[vertex.state], who, seconds, money, tries, error])
+        rows.append([f"  {vertex.id}", STATES[vertex.state], doer, seconds, money, tries, error])
     kept = [k for k in range(len(rows[0])) if any(row[k] for row in rows)] if rows else []
     slim = [[row[k] for k in kept] for row in rows]
     right = frozenset(place for place, k in enumerate(kept) if k in (3, 4))
     return columns(slim, right=right)
+
+
+def _doer(agent: str, model: str) -> str:
+    """The model by its whole name where one was asked; else who was asked instead."""
+    kind = agent.partition(":")[0]
+    return who(agent, model) if kind == "simulated" or kind in NO_MODEL else model or agent
 
 
 def _spent(history: History, vertex: TaskVertex) -> str:
@@ -275,7 +286,8 @@ def _print_output(journal: SqliteJournal, history: History, vertex: Vertex) -> N
 def _print_bytes(data: bytes) -> None:
     """As it is into a file or a pipe; on a terminal without what the terminal would obey."""
     if sys.stdout.isatty():
-        print(plain(data.decode("utf-8", "replace")))
+        text = plain(data.decode("utf-8", "replace"))
+        print(text, end="" if text.endswith("\n") else "\n")
         return
     sys.stdout.flush()
     buffer = getattr(sys.stdout, "buffer", None)
@@ -300,9 +312,11 @@ def _task_lines(journal: SqliteJournal, history: History, vertex: TaskVertex) ->
     for t in story.tries:
         took = clock((t.ended_us - t.started_us) / 1e6) if t.ended_us else "running"
         role = "" if t.role == "work" else f" {t.role}"
-        who = f"{t.agent} {t.model}".strip()
+        kind = t.agent.partition(":")[0]
+        model = "" if kind in NO_MODEL else t.model
+        doer = f"{t.agent} ({model})" if model and kind == "simulated" else f"{t.agent} {model}".strip()
         error = f": {line(t.error, 200)}" if t.error else ""
-        lines.append(f"  {vertex.id}#{t.n}{role}  {who}  {took}  {t.outcome or 'running'}{error}")
+        lines.append(f"  {vertex.id}#{t.n}{role}  {doer}  {took}  {t.outcome or 'running'}{error}")
     error = error_of(history, vertex)
     if error and vertex.state >= SETTLED and not (story.tries and story.tries[-1].error == error):
         lines.append(f"  why: {line(error, 400)}")

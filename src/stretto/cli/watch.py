@@ -22,7 +22,7 @@ def watch(args: Namespace) -> int:
     with journal_of(args) as journal:
         info = run_named(journal, args.run)
         history = begin(journal, info.run)
-        screen = Screen(args, journal, sys.stdout)
+        screen = Screen(args, journal, sys.stdout, own=False)
         age = time.time() - history.started_us / 1e6 if info.live else 0.0
         screen.open(info.run, history.state, seconds=age)
         try:

@@ -7,16 +7,28 @@ from collections.abc import Callable, Sequence
 from stretto import events as ev
 from stretto.live.words import clock, line, many, usd
 from stretto.models import MODELS
+from stretto.report import NO_MODEL
 from stretto.scheduler.state import State
 
 TIER = {model.id: model.tier for model in MODELS}
 
 
+def who(agent: str, model: str) -> str:
+    """Who did a task, in short: the tier or model that answered, or the agent that stood in for one."""
+    kind = agent.partition(":")[0]
+    tier = TIER.get(model, model)
+    if kind == "simulated":
+        return f"{kind} ({tier})" if tier else kind
+    return kind if kind in NO_MODEL else tier or kind
+
+
 class LineLog:
     """Writes `   12.3s ok      files.3.scan  haiku $0.0012` and the like; knows nothing of terminals."""
 
-    def __init__(self, write: Callable[[str], None]):
+    def __init__(self, write: Callable[[str], None], own: bool = True):
         self._write = write
+        self._own = own
+        """Whether the run goes on in this process: then Ctrl-C is for the run."""
         self._state: State | None = None
         self._first_us = 0
         self._who: dict[str, str] = {}
@@ -40,7 +52,7 @@ class LineLog:
     def _say(self, event: ev.Event, at_us: int) -> tuple[str, str] | None:
         match event:
             case ev.AttemptStarted():
-                self._who[event.task] = TIER.get(event.model, event.model or event.agent)
+                self._who[event.task] = who(event.agent, event.model)
             case ev.TaskSucceeded() if event.source:
                 saved = f", saved {usd(event.saved_nusd)}" if event.saved_nusd else ""
                 return "kept", f"{event.task}  from {event.source}{saved}"
@@ -50,6 +62,9 @@ class LineLog:
                 return "failed", f"{task}  {self._price(task)}: {line(why, 200)}"
             case ev.TaskCancelled(task, by):
                 return "stopped", f"{task}: {line(by, 200)}"
+            case ev.RetryPlanned() if event.counts == "interruptions":
+                self._who.pop(event.task, None)
+                return self._interrupted(event)
             case ev.RetryPlanned():
                 wait = max(0, event.not_before_us - at_us) / 1e6
                 when = f"in {clock(wait)}" if wait else "at once"
@@ -57,6 +72,17 @@ class LineLog:
             case _:
                 return self._say_of_run(event)
         return None
+
+    def _interrupted(self, event: ev.RetryPlanned) -> tuple[str, str]:
+        state = self._state
+        if event.why == "lost" or state is None:
+            return "again", f"{event.task}  it was interrupted"
+        # The state may be ahead: a run that was cancelled is no longer paused.
+        if state.status == "cancelled" or (state.paused is not None and state.paused.why == "cancel"):
+            return "stopped", event.task
+        if state.paused is None:
+            return "again", f"{event.task}  it was stopped"
+        return "stopped", f"{event.task}; it runs again at resume"
 
     def _say_of_run(self, event: ev.Event) -> tuple[str, str] | None:
         match event:
@@ -67,6 +93,12 @@ class LineLog:
                 return "grew", f"{event.group}: {many(count, 'task' if event.tasks else 'item')}"
             case ev.GroupClosed(group, _, _, why) if why:
                 return "failed", f"{group}: {line(why, 200)}"
+            case ev.RunPaused("user") if not event.note:
+                again = "; Ctrl-C again stops it" if self._own else ""
+                return "stopping:", f" what is running may end{again}"
+            case ev.RunPaused("cancel"):
+                by = "`stretto cancel`" if event.note == "cancel" else line(event.note, 40)
+                return "cancelled", f" by {by}; what is running is stopped"
             case ev.RunPaused():
                 note = f": {line(event.note, 200)}" if event.note else ""
                 return "paused", f"{event.why}{note}; what is running may end"

@@ -51,6 +51,6 @@ class JsonStream:
         try:
             if lines:
                 self._write("\n".join(lines))
-        except BrokenPipeError:
-            # Whoever read has enough; the run goes on without being heard.
+        except OSError:
+            # Whoever read has enough, or the disk is full; the run goes on without being heard.
             self._closed = True

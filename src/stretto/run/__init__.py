@@ -302,7 +302,7 @@ async def resume_run(
         begun = state.started
         assert begun is not None
         roster = agents or Roster(root, seed=begun.seed, folder=_folder(begun.folder))
-        _check_resumable(state, run, redo, release_held)
+        check_resumable(state, run, redo, release_held)
         _check_cap(state, options.cap_nusd)
         clock = wall_clock()
         was_paused = state.paused is not None
@@ -331,7 +331,7 @@ def _new_deadline(plan: Plan, state: State, now_us: int) -> int | None:
     return now_us + int(plan.limits.time_s * 1e6)
 
 
-def _check_resumable(state: State, run: str, redo: Sequence[str], release_held: bool) -> None:
+def check_resumable(state: State, run: str, redo: Sequence[str], release_held: bool) -> None:
     ended = state.status in ("succeeded", "failed", "cancelled")
     if ended and state.status == "cancelled":
         raise StrettoError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -57,6 +58,9 @@ def _read(path: Path, most: int | None) -> bytes:
     try:
         if path.is_dir():
             _unreadable(path, "it is a folder")
+        if path.exists() and not path.is_file():
+            # Opening a pipe that nobody writes into would never come back.
+            _unreadable(path, "it is no regular file")
         if most is not None and path.is_file() and path.stat().st_size > most:
             raise StrettoError(
                 "too-large",
@@ -66,6 +70,12 @@ def _read(path: Path, most: int | None) -> bytes:
             )
         return path.read_bytes()
     except FileNotFoundError:
+        if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):  # a path has lost one of the two slashes
+            raise StrettoError(
+                "unreadable-plan",
+                f"{str(path).replace(':/', '://', 1)} is no file: plans are files on this machine",
+                next="download it, read it, and name the file",
+            ) from None
         _unreadable(path, "there is no such file", near=True)
     except (OSError, ValueError) as error:
         _unreadable(path, getattr(error, "strerror", None) or str(error))

@@ -291,3 +291,18 @@ def test_a_read_only_folder_without_a_journal(shared: Path) -> None:
         with pytest.raises(StrettoError) as caught:
             SqliteJournal(shared).create("one", "p")
         assert slug(caught) == "journal-write"
+
+
+def test_a_file_whose_end_is_missing_is_not_written_on(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path)
+    run = journal.create("one", "audit")
+    write(run, STARTED)
+    run.close()
+    journal.close()
+    db = tmp_path / ".stretto" / "stretto.db"
+    content = db.read_bytes()
+    db.write_bytes(content[:-100])
+    with pytest.raises(StrettoError) as caught:
+        SqliteJournal(tmp_path).create("two", "audit")
+    assert caught.value.slug == "damaged-journal"
+    assert db.read_bytes() == content[:-100]

@@ -197,6 +197,9 @@ def _connect(places: Places, how: str, timeout_s: float) -> sqlite3.Connection:
     if places.db.stat().st_size == 0:
         # SQLite takes it for a new database and deletes the log beside it. We never leave an empty file.
         raise damaged("the file is empty", str(places.db))
+    if not _has_log(places) and _is_cut(places.db):
+        # SQLite notices only when it needs a page that is gone, perhaps after it has written others.
+        raise damaged("its end is missing", str(places.db))
     db = sqlite3.connect(
         f"{places.db.resolve().as_uri()}?{how}",
         uri=True,
@@ -210,6 +213,15 @@ def _connect(places: Places, how: str, timeout_s: float) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _is_cut(db: Path) -> bool:
+    """Whether the file is shorter than its header says (page size at byte 16, page count at byte 28)."""
+    with db.open("rb") as file:
+        header = file.read(100)
+    page_bytes = int.from_bytes(header[16:18], "big")
+    page_bytes = 65_536 if page_bytes == 1 else page_bytes
+    return db.stat().st_size < page_bytes * int.from_bytes(header[28:32], "big")
 
 
 def _recognise(db: sqlite3.Connection, at: str) -> None:

@@ -4,6 +4,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# The same examples at every run: a test that fails today fails tomorrow too.
+settings.register_profile("stretto", derandomize=True)
+settings.load_profile("stretto")
 
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 

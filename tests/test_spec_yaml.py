@@ -1,5 +1,6 @@
 """YAML 1.2 with positions: what is read, what is refused, and that nothing else can happen."""
 
+import re
 import time
 from typing import Any
 
@@ -273,16 +274,20 @@ def _whole(raw: Raw) -> None:
         assert raw.value is None or isinstance(raw.value, str | int | float | bool)
 
 
+# `0E0` and the like are texts in 1.1 and numbers in 1.2: there a writer of 1.1 leaves out the quotes.
+WORDS = st.text().filter(lambda text: not re.match(r"[-+]?\.?[0-9]", text))
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
         max_leaves=15,
     )
 )
 @settings(max_examples=200, deadline=None)
 def test_what_a_writer_of_yaml_wrote_is_read(data: Any) -> None:
-    """PyYAML writes 1.1, which quotes more than 1.2 must; so what it writes is read as it was."""
+    """PyYAML writes 1.1, which quotes more than 1.2 must (but for numbers); it is read as it was."""
     text = yaml.safe_dump(data, allow_unicode=False)
     if data is None or "<<" in text:
         return

@@ -48,7 +48,7 @@ def compiled(text: str, **more: Any) -> tuple[Plan | None, list[Finding]]:
 
 def plan_of(body: str, **more: Any) -> Plan:
     plan, findings = compiled(f"stretto: 1\n{body}", **more)
-    assert findings == []
+    assert {f.slug for f in findings} <= {"not-supported"}
     assert plan is not None
     return plan
 
@@ -269,7 +269,7 @@ def test_mistakes(fields: str, slug: str, place: str, message: str, fix: str) ->
     assert message in found[0].message
     assert fix in found[0].fix
     assert found[0].tasks == ("a",)
-    assert all(f.severity == "error" for f in findings)
+    assert all(f.severity == "error" or f.slug == "not-supported" for f in findings)
 
 
 PLAN_BAD = [

@@ -72,7 +72,7 @@ def test_a_snippet_is_a_plan_without_findings(snippet: Snippet, tmp_path: Path) 
     plan, findings = compiled(snippet, tmp_path)
 
     assert plan is not None
-    assert findings == []
+    assert {f.slug for f in findings} <= {"not-supported"}
 
 
 @pytest.mark.parametrize("table", SECTIONS)

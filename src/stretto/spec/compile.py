@@ -306,6 +306,13 @@ class _Compiler:
         if "isolation" in values:
             message = "`isolation: worktree` needs agents that are not in this release"
             self.notes.error("not-supported", message, raw.value["isolation"].at, "remove `isolation`")
+        if "usd" in raw.value:
+            message = "`usd` of one task is kept but not enforced in this release; the cap of the run is"
+            self.notes.add("not-supported", "warning", message, raw.keys["usd"], "set `limits: {usd: ...}`")
+        for key in ("role", "agent", "subagent_type"):
+            if key in raw.value:
+                message = f"`{key}` is kept but not read in this release: the prompt is sent as it is"
+                self.notes.add("not-supported", "info", message, raw.keys[key])
 
     def _each(self, raw: Raw, values: dict[str, Any]) -> Each | None:
         over = values.get("each")

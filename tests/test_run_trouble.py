@@ -224,3 +224,20 @@ def test_any_plan_name_makes_a_run() -> None:
     for name in ("My audit", "pl än", "../../x", "--json", "数"):
         plan.name = name
         assert Stage().run(plan, run="").code == EXIT_OK
+
+
+def test_an_impossible_move_comes_with_the_story_of_its_task() -> None:
+    stage = Stage(Actor(lambda work: "x", takes_s=5.0))
+    plan = plan_of("tasks:\n  a: {prompt: P}\n")
+
+    def started(run: str, loop: Loop) -> None:
+        asyncio.get_running_loop().call_later(
+            1, loop.post, loop.scheduler._emit, ev.RetryPlanned("a", 2, 0, 0, "", "attempts")
+        )
+
+    options = Options(on="simulated", control=False)
+    running = run_plan(plan, options, stage.journal, Path("."), agents=stage.cast, run="r", started=started)
+    with pytest.raises(StrettoError) as caught:
+        in_virtual_time(running)
+    assert caught.value.slug == "bug" and caught.value.at == "a"
+    assert "story: AttemptStarted(task='a', n=1" in caught.value.what

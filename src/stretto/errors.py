@@ -34,11 +34,12 @@ def render(error: StrettoError) -> str:
     return "\n".join(lines)
 
 
-def bug(what: str) -> StrettoError:
+def bug(what: str, *, at: str = "") -> StrettoError:
     """An impossible state: our fault, and said so."""
     return StrettoError(
         "bug",
         f"this should not be possible: {what}",
+        at=at,
         next="please report it with the output of `stretto doctor --json`",
     )
 

@@ -47,6 +47,12 @@ def calm_gc() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def story(journal: Journal, run: str, task: str) -> str:
+    """What the journal knows of one task, event by event: what a report of a bug needs."""
+    told = (row.event for row in journal.read(run) if getattr(row.event, "task", None) == task)
+    return " > ".join(map(repr, told)) or "nothing is journaled of it"
+
+
 class Reuse(NamedTuple):
     """Which results of earlier runs a run may take."""
 
@@ -135,7 +141,9 @@ class Loop:
         with calm_gc():
             try:
                 await self._turns()
-            except BaseException:
+            except BaseException as failed:
+                if isinstance(failed, StrettoError) and failed.slug == "bug" and failed.at:
+                    failed.what += f"\nstory: {story(self._journal, self.run_journal.run, failed.at)}"
                 # Whoever drives us gives up: no agent may work on without a journal behind it.
                 self._engine.stop_all()
                 await asyncio.shield(self._engine.drain())

@@ -310,7 +310,8 @@ class State:
         return vertex
 
     def _illegal(self, vertex: Vertex, event: ev.Event) -> None:
-        raise bug(f"{type(event).__name__} for {vertex.id!r} in state {STATES[vertex.state]}: {event!r}")
+        what = f"{type(event).__name__} for {vertex.id!r} in state {STATES[vertex.state]}: {event!r}"
+        raise bug(what, at=vertex.id)
 
     # One method per event
 

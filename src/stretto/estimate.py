@@ -77,21 +77,21 @@ def _calls(
     element: Element, task: Task, on: str, free: Callable[[str], bool]
 ) -> Iterator[tuple[str, int, int, int]]:
     """(model id, bound of the input, of the output, how often) of the paid calls of one task."""
-    agent = task.on or on
+    agent = task.agent(on)
     attempts = task.attempts * (2 if task.climb_to else 1)
     if task.action == "prompt" and not free(agent):
         for name in (task.model, task.climb_to):
             if name:
                 yield resolve(name, agent).id, _input(element, task), task.max_tokens, task.attempts
     check = task.check
-    if check is not None and check.prompt and not free(check.on or on):
+    if check is not None and check.prompt and not free(check.agent(on)):
         tokens = task.max_tokens + _bytes(check.prompt)
         judge = _judge(check, on)
         yield judge, tokens, task.max_tokens, attempts * JUDGE_TRIES
 
 
 def _judge(check: Check, on: str) -> str:
-    return resolve(check.model, check.on or on).id
+    return resolve(check.model, check.agent(on)).id
 
 
 def _input(element: Element, task: Task) -> int:

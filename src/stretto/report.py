@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from stretto import events as ev
 from stretto.agents.registry import free
 from stretto.errors import StrettoError
-from stretto.estimate import priced_as
 from stretto.journal import Journal, Row
 from stretto.plan.model import Plan, plan_from_data
 from stretto.scheduler.invalidate import needed
+from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
     BACKOFF,
@@ -35,7 +35,6 @@ from stretto.workspace.root import task_folder
 
 SCHEMA = "stretto/run/1"
 NUSD = 1_000_000_000
-NO_MODEL = ("local", "command", "function")
 """Agents that no named model answers for: `local` asks the one there is, whatever a task names."""
 INTERRUPTED = "interrupted"
 """What `running` is called when the process that ran it is gone."""
@@ -197,10 +196,6 @@ class History:
                 total[name] = total.get(name, 0) + count
         return total
 
-    def as_if(self, model: str) -> int | None:
-        """What the measured tokens would have cost on this model or tier; None where no price is known."""
-        return priced_as(self.usages, model)
-
 
 def read(journal: Journal, run: str) -> History:
     """The history of a run up to now. Raises `no-such-run`."""
@@ -314,7 +309,7 @@ def _task_data(history: History, vertex: TaskVertex, outputs: dict[str, str]) ->
         "id": vertex.id,
         "state": STATES[vertex.state],
         "agent": kind or None,
-        "model": None if work is None or kind in NO_MODEL else work.model or None,
+        "model": None if work is None or kind in MODELLESS else work.model or None,
         "attempts": story.attempts,
         "usd": None if story.unpriced else dollars(spent),
         "seconds": round(vertex.seconds, 3),

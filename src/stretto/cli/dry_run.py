@@ -19,9 +19,10 @@ from stretto.models import resolve
 from stretto.plan.graph import Element, Graph, build
 from stretto.plan.model import Plan, Task, canonical
 from stretto.plan.references import Ref
-from stretto.report import NO_MODEL, Rest, dollars, rest_of
-from stretto.run import Options, agent_of, boot_id, cap_of, check_resumable, load_state
+from stretto.report import Rest, dollars, rest_of
+from stretto.run import Options, boot_id, cap_of, check_resumable, load_state
 from stretto.run.prepare import fill
+from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.vertex import SETTLED
 from stretto.workspace.handover import Block, hand_over, substitute
 
@@ -100,14 +101,14 @@ def in_order(graph: Graph) -> Iterator[Element]:
 def _task_data(plan: Plan, element: Element, options: Options) -> dict[str, Any]:
     task = element.part
     assert isinstance(task, Task)
-    agent = agent_of(task, options.on)
+    agent = task.agent(options.on)
     data: dict[str, Any] = {"id": element.path, "agent": agent}
     if each := list(_eaches(element)):
         data["each"] = each
     find = _finder(plan, element, options.inputs)
     handed = _handed(element)
     if task.action == "prompt":
-        data["model"] = None if agent.partition(":")[0] in NO_MODEL else resolve(task.model, agent).id
+        data["model"] = None if agent.partition(":")[0] in MODELLESS else resolve(task.model, agent).id
         blocks = [Block(name, f"<output of {name}>", "") for name in handed]
         data["prompt"] = hand_over(substitute(task.prompt, find), blocks, can_read_files=False)[0]
     elif task.action == "run":

@@ -18,7 +18,6 @@ from stretto.live.lines import who
 from stretto.live.words import cap, clip, clock, columns, line, many, plain, size, usd
 from stretto.report import (
     INTERRUPTED,
-    NO_MODEL,
     History,
     Story,
     data_of,
@@ -30,6 +29,7 @@ from stretto.report import (
     tasks_of,
 )
 from stretto.run.values import Values
+from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.vertex import FAILED, SETTLED, STATES, SUCCEEDED, GroupVertex, TaskVertex, Vertex
 from stretto.workspace.root import task_folder
 
@@ -203,7 +203,7 @@ def _task_table(history: History, tasks: list[TaskVertex]) -> list[str]:
 def _doer(agent: str, model: str) -> str:
     """The model by its whole name where one was asked; else who was asked instead."""
     kind = agent.partition(":")[0]
-    return who(agent, model) if kind == "simulated" or kind in NO_MODEL else model or agent
+    return who(agent, model) if kind == "simulated" or kind in MODELLESS else model or agent
 
 
 def _spent(history: History, vertex: TaskVertex) -> str:
@@ -313,7 +313,7 @@ def _task_lines(journal: SqliteJournal, history: History, vertex: TaskVertex) ->
         took = clock((t.ended_us - t.started_us) / 1e6) if t.ended_us else "running"
         role = "" if t.role == "work" else f" {t.role}"
         kind = t.agent.partition(":")[0]
-        model = "" if kind in NO_MODEL else t.model
+        model = "" if kind in MODELLESS else t.model
         doer = f"{t.agent} ({model})" if model and kind == "simulated" else f"{t.agent} {model}".strip()
         error = f": {line(t.error, 200)}" if t.error else ""
         lines.append(f"  {vertex.id}#{t.n}{role}  {doer}  {took}  {t.outcome or 'running'}{error}")

@@ -12,12 +12,9 @@ from stretto.errors import EXIT_OK, StrettoError
 from stretto.journal import RunInfo
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.words import many
-from stretto.run import boot_id, load_state
+from stretto.run import EVERYTHING, boot_id, load_state
 from stretto.scheduler.schedule import Scheduler
 from stretto.scheduler.state import State
-
-EVERYTHING = 10**18
-"""More nano-dollars than there are: what was shown is approved, and the cap still holds."""
 
 
 def approve(args: Namespace) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from stretto import events as ev
 from stretto.live.words import clock, line, many, usd
 from stretto.models import MODELS
-from stretto.report import NO_MODEL
+from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.state import State
 
 TIER = {model.id: model.tier for model in MODELS}
@@ -19,7 +19,7 @@ def who(agent: str, model: str) -> str:
     tier = TIER.get(model, model)
     if kind == "simulated":
         return f"{kind} ({tier})" if tier else kind
-    return kind if kind in NO_MODEL else tier or kind
+    return kind if kind in MODELLESS else tier or kind
 
 
 class LineLog:

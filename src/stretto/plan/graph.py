@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stretto.plan.finding import Vocabulary
 from stretto.plan.model import Group, Part, Plan, Task
-from stretto.plan.references import Ref, malformed, only_ref, refs
+from stretto.plan.references import Ref, malformed, refs
 
 UNKNOWN_TIME_S = 1.0
 """What a task without an expected time weighs in the order of starts."""
@@ -427,8 +427,3 @@ def _weigh(order: list[tuple[Element, bool]], top: Element | None = None) -> Non
             of = after_end if target_end else start_tail
             if of.get(target, 0.0) < tail:
                 of[target] = tail
-
-
-def single_reference(value: object) -> Ref | None:
-    """The reference that a value is, where it is nothing else."""
-    return only_ref(value)

@@ -64,6 +64,10 @@ class Check:
     model: str = "auto"
     on: str = ""
 
+    def agent(self, default: str) -> str:
+        """Who carries it out when prompts that name no agent go to `default`."""
+        return self.on or (default if self.prompt else "command" if self.run else "function")
+
 
 NO_ARGS: dict[str, Any] = {}
 """Shared by the tasks that take none; never written to."""
@@ -116,6 +120,10 @@ class Task:
     @property
     def action(self) -> Action:
         return "prompt" if self.prompt else "run" if self.run else "call"
+
+    def agent(self, default: str) -> str:
+        """Who carries it out when prompts that name no agent go to `default`."""
+        return self.on or (default if self.prompt else "command" if self.run else "function")
 
     @property
     def output_kind(self) -> str:

@@ -31,7 +31,7 @@ from stretto.models import bound_nusd, resolve
 from stretto.plan.graph import Graph, build
 from stretto.plan.model import Group, Part, Plan, Task, plan_from_data, plan_text
 from stretto.run.loop import Agents, Loop, Observer, Reuse
-from stretto.run.outputs import accept
+from stretto.run.outputs import blob_of
 from stretto.run.values import Values
 from stretto.scheduler.schedule import Scheduler
 from stretto.scheduler.state import State
@@ -40,6 +40,8 @@ from stretto.workspace.redact import Redactor
 
 NO_CAP = -1
 """`--usd none`: the user insists on running without a cap."""
+EVERYTHING = 10**18
+"""More nano-dollars than there are: what was shown is approved, and the cap still holds."""
 
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -109,20 +111,13 @@ def parts_of(parts: Sequence[Part]) -> list[Task]:
     return found
 
 
-def agent_of(task: Task, on: str) -> str:
-    """The agent that will carry out a task when prompts go to `on`."""
-    return task.on or {"run": "command", "call": "function", "prompt": on}[task.action]
-
-
 def agents_used(plan: Plan, on: str) -> set[str]:
     """Every agent that a run of this plan may ask, judges included."""
     used = set()
     for task in parts_of(plan.tasks):
-        used.add(agent_of(task, on))
+        used.add(task.agent(on))
         if task.check is not None:
-            used.add(
-                task.check.on or (on if task.check.prompt else "command" if task.check.run else "function")
-            )
+            used.add(task.check.agent(on))
         if task.grow:
             used.add(on)
     return used
@@ -132,10 +127,10 @@ def models_used(plan: Plan, on: str) -> dict[str, str]:
     """The model id that each `agent/name` of the plan stands for today."""
     names = {(on, "auto")}
     for task in parts_of(plan.tasks):
-        agent, check = agent_of(task, on), task.check
+        agent, check = task.agent(on), task.check
         names |= {(agent, task.model), (agent, task.climb_to or task.model)}
         if check is not None and check.prompt:
-            names.add((check.on or on, check.model))
+            names.add((check.agent(on), check.model))
     known = sorted((agent.partition(":")[0], name) for agent, name in names)
     return {f"{agent}/{name}": resolve(name, agent).id for agent, name in known}
 
@@ -157,7 +152,7 @@ def wall_clock() -> Callable[[], int]:
 def _check_prices(plan: Plan, on: str, models: dict[str, str], agents: Agents) -> None:
     """A capped run refuses what it cannot price. Servers that name their models themselves answer later."""
     for task in parts_of(plan.tasks):
-        agent = agent_of(task, on)
+        agent = task.agent(on)
         if agent.partition(":")[0] != "messages" or agents.free(agent):
             continue
         for name in {task.model, task.climb_to or task.model}:
@@ -231,12 +226,12 @@ async def run_plan(
     run = run or new_run_id(plan)
     clock = wall_clock()
     scheduler = Scheduler(plan, graph)
-    plan_blob = accept(Task(id="plan", prompt="plan"), plan_text(plan))
+    plan_blob = blob_of(plan_text(plan))
     begun = ev.RunStarted(
-        plan=plan_blob.sha,
+        plan=plan_blob[0],
         inputs=options.inputs,
         cap_nusd=cap,
-        approved_nusd=(cap if cap is not None else 10**18) if options.approve else None,
+        approved_nusd=(cap if cap is not None else EVERYTHING) if options.approve else None,
         deadline_us=None if plan.limits.time_s is None else clock() + int(plan.limits.time_s * 1e6),
         parallel=options.parallel or plan.limits.parallel,
         on=options.on,
@@ -251,7 +246,7 @@ async def run_plan(
     writer = journal.create(run, plan.name)
     try:
         scheduler.start(begun, clock())
-        await writer.append(scheduler.now_us, scheduler.take()[0], [(plan_blob.sha, plan_blob.data)])
+        await writer.append(scheduler.now_us, scheduler.take()[0], [plan_blob])
         loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers)
         if started is not None:
             started(run, loop)
@@ -310,7 +305,7 @@ async def resume_run(
         scheduler.resume(os.getpid(), boot_id(), clock())
         deadline = _new_deadline(plan, state, clock())
         if was_paused or options.cap_nusd is not None or options.approve or deadline != state.deadline_us:
-            approved = 10**18 if options.approve else None
+            approved = EVERYTHING if options.approve else None
             scheduler.proceed("resume", options.cap_nusd, approved, deadline)
         if release_held:
             scheduler.release_held("resume")

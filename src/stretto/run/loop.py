@@ -17,11 +17,11 @@ from stretto.engines.inprocess import InProcess
 from stretto.errors import EXIT_COULD_NOT, StrettoError, bug
 from stretto.journal import Blob, Journal, Kept, RunJournal
 from stretto.plan.model import Group, Task
+from stretto.plan.references import only_ref
 from stretto.run.desk import AttemptDesk, not_sent
-from stretto.run.outputs import Made, accept, grown_tasks, verdict
+from stretto.run.outputs import Made, accept, blob_of, grown_tasks, verdict
 from stretto.run.prepare import Prepared, Preparer, fill
-from stretto.run.values import Values
-from stretto.scheduler.invalidate import is_reduce
+from stretto.run.values import Values, as_list
 from stretto.scheduler.schedule import Choice, Scheduler
 from stretto.scheduler.vertex import SUCCEEDED, GroupVertex, TaskVertex
 from stretto.workspace.redact import Redactor
@@ -302,16 +302,16 @@ class Loop:
         if isinstance(part, Group) and part.each is None:
             self._grow_plan(group)
             return
-        over = part.each.over if part.each is not None else part.reduce if isinstance(part, Task) else ""
-        items = fill(over, self.values.lookup(group))
-        if not isinstance(items, list):
-            what = "null" if items is None else type(items).__name__
-            raise StrettoError("not-a-list", f"{over} is {what}, not a list")
         cause = self._cause(group)
-        if is_reduce(group):
-            self.scheduler.grew(group, cause, [len(items)])
+        if part.each is None:
+            assert isinstance(part, Task)
+            ref = only_ref(part.reduce)
+            assert ref is not None
+            # Counted, not read: the outputs of 10,000 items are loaded by the calls that merge them.
+            self.scheduler.grew(group, cause, [len(self.values.entries(group, ref))])
             return
-        assert part.each is not None
+        over = part.each.over
+        items = as_list(fill(over, self.values.lookup(group)), over)
         if len(items) > part.each.max:
             raise StrettoError(
                 "too-many-items", f"{over} gave {len(items):,} items; `max` is {part.each.max:,}"
@@ -362,7 +362,11 @@ class Loop:
             if kept is not None:
                 self.scheduler.reuse(vertex, *kept[3:5], key, _source(kept), kept.cost_nusd)
                 return
-        prompt = self._blob(prepared.work.prompt.encode()) if prepared.work.prompt else ""
+        prompt = ""
+        if prepared.work.prompt:
+            blob = blob_of(prepared.work.prompt)
+            self._blobs.append(blob)
+            prompt = blob[0]
         n = self.scheduler.begin(
             vertex, choice, key, prepared.inputs, _us(prepared.timeout_s), _us(prepared.idle_s), prompt
         )
@@ -453,11 +457,6 @@ class Loop:
             run = self.run_journal.run
             self._kept.append((vertex.key, Kept(run, vertex.id, ended.n, vertex.output, vertex.size, cost)))
 
-    def _blob(self, data: bytes) -> str:
-        made = accept(_TEXT, data.decode())
-        self._blobs.append((made.sha, made.data))
-        return made.sha
-
     # What desks ask (see run.desk.House)
 
     def call_asked(self, desk: AttemptDesk, call: int, nusd: int | None) -> None:
@@ -491,7 +490,6 @@ class Loop:
         return folder / "transcript.jsonl"
 
 
-_TEXT = Task(id="text", prompt="text")
 UNREADABLE = Made(b"", "", "bad_output", "the output cannot be read")
 
 

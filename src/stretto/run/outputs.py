@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from stretto.agents import MAX_OUTPUT_BYTES, Result
+from stretto.journal import Blob
 from stretto.plan.finding import Finding
 from stretto.plan.model import Plan, Task, to_data
 from stretto.plan.schema import validate
@@ -43,6 +44,12 @@ def accept(task: Task, value: Any) -> Made:
         text = "; ".join(f"{f.message} [{f.slug}]" for f in problems[:8])
         return Made(b"", "", "rejected", f"the plan it wrote cannot run: {text}")
     return Made(data, hashlib.sha256(data).hexdigest())
+
+
+def blob_of(text: str) -> Blob:
+    """A text of our own making as a blob: a plan, a prompt."""
+    data = text.encode()
+    return hashlib.sha256(data).hexdigest(), data
 
 
 class _Refused(Exception):

@@ -98,13 +98,16 @@ class Values:
         return digest
 
     def entries(self, vertex: Vertex, ref: Ref) -> list[Callable[[], Any]]:
-        """The entries of a list that a reference means, each read when it is called for."""
+        """The entries of a list that a reference means, each read when it is called for.
+
+        Raises `not-a-list`.
+        """
         need = self._need_of(vertex, ref)
         target = self.target(need, vertex) if need is not None else None
         if isinstance(target, GroupVertex) and target.grown and not is_reduce(target) and not ref.path:
             good = [member for member in target.members if member.state == SUCCEEDED]
             return [partial(self.of, member) for member in good]
-        return [partial(_same, entry) for entry in self.lookup(vertex)(ref)]
+        return [partial(_same, entry) for entry in as_list(self.lookup(vertex)(ref), ref)]
 
     def target(self, need: Need, vertex: Vertex) -> Vertex:
         return self.state.vertices[target_of(need, vertex.scope)]
@@ -150,6 +153,14 @@ class Values:
                 return [self._inside(m, rest[1:], ref) for m in members]
         value = self.of(vertex)
         return None if value is None and vertex.state != SUCCEEDED else dig(value, rest, ref)
+
+
+def as_list(value: Any, written: object) -> list[Any]:
+    """The value, if it is a list. Raises `not-a-list` with what stood in the plan."""
+    if not isinstance(value, list):
+        what = "null" if value is None else type(value).__name__
+        raise StrettoError("not-a-list", f"{written} is {what}, not a list")
+    return value
 
 
 def _same(value: Any) -> Any:

@@ -262,17 +262,12 @@ class Scheduler:
         task, check = vertex.task, vertex.task.check
         if role == "check":
             assert check is not None
-            agent = check.on or (started.on if check.prompt else "command" if check.run else "function")
-            name = check.model
+            agent, name = check.agent(started.on), check.model
         else:
-            default = {"run": "command", "call": "function", "prompt": started.on}[task.action]
-            agent = task.on or default
+            agent = task.agent(started.on)
             name = task.climb_to if vertex.rung else task.model
-        model = (
-            ""
-            if agent.partition(":")[0] in MODELLESS
-            else started.models.get(f"{agent.partition(':')[0]}/{name}", name)
-        )
+        kind = agent.partition(":")[0]
+        model = "" if kind in MODELLESS else started.models.get(f"{kind}/{name}", name)
         why = "declared" if name != "auto" else "default"
         return Choice(agent, model, task.effort, vertex.rung, role, "climbed" if vertex.rung else why)
 

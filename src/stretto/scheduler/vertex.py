@@ -182,11 +182,6 @@ class GroupVertex:
 Vertex = TaskVertex | GroupVertex
 
 
-def is_item(group: GroupVertex) -> bool:
-    """True for the join of one item of an each over a group."""
-    return group.element is not None and group.element.part.each is not None and not group.grown
-
-
 def good(vertex: Vertex) -> bool:
     """Whether what needs this vertex may start: it succeeded, or it is optional and settled."""
     if vertex.state == SUCCEEDED:

@@ -57,9 +57,6 @@ class Field(NamedTuple):
 
 Table = dict[str, Field]
 
-ACTIONS = ("prompt", "run", "call", "reduce", "tasks")
-"""Exactly one of these makes a task or a group what it is; `reduce` goes with one of the first three."""
-
 ALIASES = {"agent": "role", "subagent_type": "role"}
 """Other words for a key of a task, as Claude Code and the documents write it."""
 

@@ -55,6 +55,8 @@ bench: $(READY) ## measure; the figures and what they mean are in bench/README.m
 	$(PY) -m bench.scale agents
 	$(PY) -m bench.scale resume
 	$(PY) -m bench.money
+	$(PY) -m bench.warming
+	$(PY) -m bench.makespan
 
 # The lock is made with the oldest Python that is supported, so that it holds for all of them.
 lock: ## pin anew what pyproject.toml asks for (make lock UP=1 takes the newest versions)

@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.books import Books
 from tests.fakeapi import FakeApi
-from tests.spending import Books
 
 from stretto import events as ev
 from stretto.journal.sqlite import SqliteJournal
-from stretto.models import bound_nusd
+from stretto.models import BUILTIN
 from stretto.plan.model import Each, Limits, Plan, Task
 from stretto.run import Options, Outcome, resume_run, run_plan
 
@@ -122,7 +122,7 @@ def usd(nusd: int) -> str:
 
 def one_bound_nusd(tasks: int = TASKS) -> int:
     """About the bound of one call of this job; what is asserted uses those of the journal."""
-    bound = bound_nusd("claude-haiku-5-5", 1_000 + 230 + LONGEST_PROMPT, MAX_TOKENS, cached=False)
+    bound = BUILTIN.bound_nusd("claude-haiku-5-5", 1_000 + 230 + LONGEST_PROMPT, MAX_TOKENS, cached=False)
     assert bound is not None
     return bound
 

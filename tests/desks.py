@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stretto.agents import CallRefused, Usage, Work
+from stretto.agents import CallRefused, Grant, Usage, Work
 
 
 def work(prompt: str = "Say hello", model: str = "claude-haiku-5-5", **given: Any) -> Work:
@@ -20,7 +20,9 @@ class Reserved:
     """One call that was asked for; `settled` is what it came to, None while it is in flight."""
 
     nusd: int | None
-    tokens: int
+    """What was granted."""
+    input_tokens: int
+    output_tokens: int
     settled: Settled | None = None
 
 
@@ -52,18 +54,24 @@ class FakeDesk:
     sessions: list[str] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
 
-    async def reserve(self, nusd: int | None, tokens: int) -> int:
-        assert tokens > 0, "the bound in tokens is never nothing"
+    async def reserve(
+        self, nusd: int | None, input_tokens: int, output_tokens: int, *, least_nusd: int | None = None
+    ) -> Grant:
+        assert output_tokens > 0, "an answer may always have something"
+        short = ""
         number = len(self.calls) + 1
         if self.refuse_from is not None and number >= self.refuse_from:
             raise CallRefused("budget")
         if self.cap_nusd is not None:
             if nusd is None:
                 raise CallRefused("the price is unknown")
-            if self.spent_nusd + self.held_nusd + self.reserved_nusd + nusd > self.cap_nusd:
+            left = self.cap_nusd - self.spent_nusd - self.held_nusd - self.reserved_nusd
+            if nusd > left and (least_nusd is None or least_nusd > left):
                 raise CallRefused("budget")
-        self.calls.append(Reserved(nusd, tokens))
-        return number
+            if nusd > left:
+                nusd, short = left, "the run's cap"
+        self.calls.append(Reserved(nusd, input_tokens, output_tokens))
+        return Grant(number, nusd or 0, short)
 
     def settle(
         self,

@@ -75,7 +75,7 @@ class Project:
         self.plan.write_text(plan)
 
     def __call__(
-        self, verb: str, *words: str, stdin: str = "", env: Mapping[str, str] | None = None
+        self, verb: str, *words: str, stdin: str | bytes = "", env: Mapping[str, str] | None = None
     ) -> Answer:
         """Runs `stretto VERB ...` in the folder, without a terminal."""
         out, err = _Stdout(), _Stdout()
@@ -84,7 +84,8 @@ class Project:
         )
         argv = [verb, *words, *(["--root", "."] if rooted and verb.isalpha() else [])]
         with self._inside(env or {}), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            before, sys.stdin = sys.stdin, io.StringIO(stdin)
+            data = stdin if isinstance(stdin, bytes) else stdin.encode()
+            before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(data), encoding="utf-8")
             try:
                 code = main(argv)
             finally:
@@ -120,13 +121,14 @@ _VARYING = [
     (r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-01-02 03:04"),
     (r"(?<![\w.])\d+\.\ds\b", "0.0s"),
     (r'"(seconds|at_us|pid|started_us)": ?[0-9.]+', r'"\1": 0'),
+    (r"(?m)^(  estimate) .*$", r"\1 ..."),
     (r"\b[0-9a-f]{64}\b", "SHA"),
     (r"stretto-bug-\w+\.txt", "stretto-bug-X.txt"),
 ]
 
 
 def normal(text: str, root: Path) -> str:
-    """The text without what differs from run to run: names of runs, times, places, hashes."""
+    """The text without what differs from run to run: names of runs, times, estimates, places, hashes."""
     text = text.replace(str(root), "ROOT")
     for pattern, instead in _VARYING:
         text = re.sub(pattern, instead, text)

@@ -21,6 +21,7 @@ from stretto.events import (
     TaskSucceeded,
 )
 from stretto.journal import Blob, Journal, Kept, RunJournal
+from stretto.models.history import Outcome
 
 PLAN = b'{"name":"audit","tasks":[]}'
 STARTED = RunStarted(
@@ -53,11 +54,12 @@ def write(
     at_us: int = 1,
     blobs: Sequence[Blob] = (),
     kept: Sequence[tuple[str, Kept]] = (),
+    outcomes: Sequence[Outcome] = (),
 ) -> None:
     """One append, committed."""
 
     async def commit() -> None:
-        await run.append(at_us, events, blobs, kept)
+        await run.append(at_us, events, blobs, kept, outcomes)
 
     asyncio.run(commit())
 
@@ -69,6 +71,14 @@ def finished(
     writer = journal.create(run, "audit")
     write(writer, STARTED, *events, ENDED, at_us=at_us, blobs=[blob(PLAN), *blobs], **more)
     writer.close()
+
+
+def outcome(n: int, **more: Any) -> Outcome:
+    """The n-th of many that differ in their cost."""
+    base = Outcome(
+        "sig", "audit.scan", "mechanical", "claude-haiku-5-5", "haiku", "", "work", True, False, n, 1.5
+    )
+    return base._replace(**more)
 
 
 def slug(caught: pytest.ExceptionInfo[StrettoError]) -> str:
@@ -258,6 +268,25 @@ class JournalContract:
     def test_a_kept_result_without_its_output_is_none(self, journal: Journal) -> None:
         finished(journal, "one", kept=[("k", Kept("one", "a", 1, "f" * 64, 3, 0))])
         assert journal.kept("k") is None
+
+    def test_outcomes_come_back_oldest_first(self, journal: Journal) -> None:
+        assert journal.outcomes() == []
+        first = outcome(1, signature="grün", calls=2, input_tokens=3, cache_read_tokens=4)
+        finished(journal, "one", outcomes=[first, outcome(2)])
+        run = journal.create("two", "audit")
+        write(run, STARTED)
+        write(run, outcomes=[outcome(3, ok=False, verified=True, seconds=0.0)])
+        assert journal.outcomes() == [first, outcome(2), outcome(3, ok=False, verified=True, seconds=0.0)]
+        run.close()
+        found = journal.outcomes()
+        assert {type(entry) for entry in found} == {Outcome}
+        assert [type(found[0].ok), type(found[0].verified), type(found[2].seconds)] == [bool, bool, float]
+
+    def test_of_many_outcomes_the_newest_are_given(self, journal: Journal) -> None:
+        finished(journal, "one", outcomes=[outcome(n) for n in range(250)])
+        assert [entry.cost_nusd for entry in journal.outcomes(3)] == [247, 248, 249]
+        assert len(journal.outcomes(1_000)) == 250
+        assert journal.outcomes(0) == []
 
     def test_asks_reach_the_run_once(self, journal: Journal) -> None:
         run = journal.create("one", "audit")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import stretto.agents.messages  # noqa: F401 - it brings the SDK
 from stretto.journal.sqlite import SqliteJournal
-from stretto.models import price_of
+from stretto.models import BUILTIN
 from stretto.plan.model import Each, Limits, Plan, Task
 from stretto.run import Options, resume_run, run_plan
 
@@ -39,7 +39,7 @@ def plan() -> Plan:
 async def live(root: Path, verb: str, url: str, cap_nusd: int) -> int:
     journal = SqliteJournal(root)
     # What is imported late, the SDK and the prices, is here before the first call.
-    assert "anthropic" in sys.modules and price_of(MODEL) is not None
+    assert "anthropic" in sys.modules and BUILTIN.price_of(MODEL) is not None
 
     def started(*_: object) -> None:
         print(GO, flush=True)

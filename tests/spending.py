@@ -1,17 +1,25 @@
-"""Random worlds whose attempts make calls that cost money, and books that are kept from the events alone."""
+"""Random worlds whose attempts make calls that cost money, under a provider that keeps its own bill."""
 
 from __future__ import annotations
 
 import heapq
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from stretto import events as ev
+from stretto.models import BUILTIN, ModelInfo, Rates
+from stretto.models.choice import Chooser
+from stretto.models.history import History
 from stretto.models.prices import Price
 from stretto.plan.model import Plan
 from stretto.run.desk import not_sent
+from stretto.scheduler.choosing import Choice, Choices
 from stretto.scheduler.state import State
-from tests.worlds import World, begun, chance
+from stretto.scheduler.vertex import TaskVertex, Vertex
+from tests.books import Books
+from tests.worlds import World, begun, chance, random_plan, replayed, snapshot
 
 STEP_TOKENS = 5_000
 OVER = ("succeeded", "failed", "cancelled")
@@ -30,65 +38,6 @@ def random_price(rng: random.Random) -> Price:
     return replace(low, steps=((STEP_TOKENS, flat(2)),))
 
 
-class Books:
-    """The money of a run by its events, summed apart from the ledger's own sums, checked after each event."""
-
-    def __init__(self) -> None:
-        self.cap_nusd: int | None = None
-        self.spent: dict[str, int] = {}
-        self.held: dict[str, int] = {}
-        self.reserved: dict[tuple[str, int], int] = {}
-        self.used_nusd = 0
-        self.freed_nusd = 0
-        self.grants = 0
-        self.most_in_flight = 0
-
-    def take(self, event: ev.Event) -> None:
-        match event:
-            case ev.RunStarted():
-                self.cap_nusd = event.cap_nusd
-            case ev.RunContinued(cap_nusd=int(cap)):
-                self.cap_nusd = cap if cap >= 0 else None
-            case ev.CallReserved(attempt, call, nusd):
-                assert (attempt, call) not in self.reserved, "granted twice"
-                self.reserved[attempt, call] = nusd
-                self.used_nusd += nusd
-                self.grants += 1
-                self.most_in_flight = max(self.most_in_flight, len(self.reserved))
-            case ev.CallSettled():
-                bound = self.reserved.pop((event.attempt, event.call))
-                assert 0 <= event.cost_nusd <= bound
-                assert event.certain or event.cost_nusd == bound, "what is not known is held whole"
-                column = self.spent if event.certain else self.held
-                task = event.attempt.rpartition("#")[0]
-                column[task] = column.get(task, 0) + event.cost_nusd
-                self.used_nusd += event.cost_nusd - bound
-            case ev.HoldReleased(task, nusd):
-                self.held[task] -= nusd
-                self.used_nusd -= nusd
-                self.freed_nusd += nusd
-            case ev.RunEnded(_, spent, held):
-                assert not self.reserved
-                assert (spent, held) == (sum(self.spent.values()), sum(self.held.values()))
-            case _:
-                pass
-        assert self.cap_nusd is None or self.used_nusd <= self.cap_nusd, event
-
-    def agree_with(self, state: State) -> None:
-        """The ledger, and its parts by task, are what the events say."""
-        ledger = state.ledger
-        assert ledger.cap_nusd == self.cap_nusd
-        assert ledger.reserved == self.reserved
-        assert ledger.reserved_nusd == sum(self.reserved.values())
-        assert ledger.spent_nusd == sum(self.spent.values())
-        assert ledger.held_nusd == sum(self.held.values())
-        assert ledger.committed_nusd == self.used_nusd
-        for column, of_task in enumerate((self.spent, self.held)):
-            told = {id: nusd[column] for id, nusd in state.task_nusd.items()}
-            assert {id: nusd for id, nusd in told.items() if nusd} == {k: v for k, v in of_task.items() if v}
-            assert sum(told.values()) == sum(of_task.values())
-
-
 @dataclass
 class Provider:
     """Sends calls of any cost up to their bound, and keeps a bill that no crash of ours can touch."""
@@ -98,9 +47,15 @@ class Provider:
     free: float = 0.1
     dear: float = 0.1
     lost: float = 0.1
-    bill_nusd: int = 0
+    rates: Rates | None = None
     known_nusd: int = 0
     """The part of the bill whose usage arrived."""
+    bills: dict[str, int] = field(default_factory=dict)
+    """By task."""
+
+    @property
+    def bill_nusd(self) -> int:
+        return sum(self.bills.values())
 
     def bound(self, attempt: str, call: int) -> tuple[int, int, int]:
         """The most that this call can cost, its prompt at most and its answer at most, in tokens."""
@@ -108,7 +63,14 @@ class Provider:
         most = 1 + int(4_000 * chance(self.seed, "out", attempt, call) ** 2)
         return self.price.bound_nusd(tokens, most, cached=True, cache_1h=True), tokens, most
 
-    def serve(self, attempt: str, call: int) -> tuple[dict[str, int], int]:
+    def least(self, attempt: str, call: int) -> int | None:
+        """What the call can cost with the shortest answer that will do; None where only a whole one will."""
+        bound, tokens, most = self.bound(attempt, call)
+        if chance(self.seed, "least", attempt) < 0.5:
+            return None
+        return min(bound, self.price.bound_nusd(tokens, most // 50, cached=True, cache_1h=True))
+
+    def serve(self, attempt: str, call: int, granted: int) -> tuple[dict[str, int], int]:
         """Usage and cost of a call that was sent; it is on the bill whatever becomes of its answer."""
         bound, tokens, most = self.bound(attempt, call)
         draw = chance(self.seed, "how", attempt, call)
@@ -123,7 +85,9 @@ class Provider:
             usage["output"] = int((most + 1) * chance(self.seed, "answer", attempt, call))
             cost = self.price.cost_nusd(usage)
         assert cost <= bound
-        self.bill_nusd += cost
+        cost = min(cost, granted)  # an answer that was kept shorter
+        task = attempt.rpartition("#")[0]
+        self.bills[task] = self.bills.get(task, 0) + cost
         return usage, cost
 
     def fate(self, attempt: str, call: int) -> str:
@@ -142,19 +106,51 @@ class Paying:
     cost_nusd: int = 0
 
 
+class Priced:
+    """The choices of a run, each with an expected cost: what admission goes by."""
+
+    def __init__(self, choices: Choices, expected: Callable[[TaskVertex], int]):
+        self._choices = choices
+        self._expected = expected
+
+    def of(self, vertex: TaskVertex, role: str) -> Choice:
+        return self._choices.of(vertex, role)._replace(expected_nusd=self._expected(vertex), guess=False)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._choices, name)
+
+
+def _task(vertex: Vertex) -> TaskVertex:
+    assert isinstance(vertex, TaskVertex)
+    return vertex
+
+
 @dataclass
 class SpendingWorld(World):
     """A world in which attempts ask for money, send, settle or fall silent. `_end` is told what is due."""
 
     provider: Provider = field(default_factory=lambda: Provider(0, Price(0, 0, 0, 0, 0)))
     cap_nusd: int | None = None
+    expected: Callable[[TaskVertex], int] | None = None
+    folds: bool = False
+    """After each commit the fold of all events is held against the live state."""
     calls: int = 3
     books: Books = field(default_factory=Books)
     refused: list[int] = field(default_factory=list)
     """Bounds that were refused since the cap was last changed."""
 
     def __post_init__(self) -> None:
+        if self.provider.rates is not None:
+            models = (*BUILTIN.models, ModelInfo("m", rates=self.provider.rates))
+            self.chooser = Chooser(replace(BUILTIN, models=models), History())
         super().__post_init__()
+        if self.expected is not None:
+            expected, vertices = self.expected, self.scheduler.state.vertices
+            priced: Any = Priced(self.scheduler.choices, expected)
+            self.scheduler.choices = priced
+            self.books.expected = lambda task: expected(_task(vertices[task]))
+        self.books.plan = self.plan
+        self.shrunk = 0
         self.paying: dict[tuple[str, int], Paying] = {}
         self.asked: dict[tuple[str, int], int] = {}
         self.kept = 0
@@ -197,16 +193,19 @@ class SpendingWorld(World):
         state, books = self.scheduler.state, self.books
         for _, event in self.log[self.kept :]:
             if isinstance(event, ev.CallReserved):
-                # Whoever asked earlier and still waits was not overtaken.
+                # Whoever asked earlier and still waits was not overtaken, unless it waits for less than all.
                 mine = self.asked[event.attempt, event.call]
-                assert all(self.asked[w.attempt, w.call] > mine for w in state.ledger.waiting)
+                for other in self.scheduler.cashier.calls:
+                    assert self.asked[other.attempt, other.call] > mine or other.accounts
             if isinstance(event, ev.RunContinued) and event.cap_nusd is not None:
                 self.refused.clear()
             books.take(event)
         self.kept = len(self.log)
         if not self.scheduler.out:
             books.agree_with(state)
-        assert self.provider.bill_nusd <= books.used_nusd + books.freed_nusd
+            if self.folds:
+                assert snapshot(replayed(self.plan, self.log)) == snapshot(state)
+        books.pays(self.provider.bills)
 
     # Happenings
 
@@ -224,27 +223,31 @@ class SpendingWorld(World):
                 self.scheduler.ended(ev.AttemptEnded(task, n, "cancelled"))
             case ev.Stop():
                 pass  # it ended meanwhile
-            case ev.Answer(attempt, call, granted):
-                self._answered(attempt, call, granted)
+            case ev.Answer():
+                self._answered(command)
 
-    def _answered(self, attempt: str, call: int, granted: bool) -> None:
+    def _answered(self, answer: ev.Answer) -> None:
+        attempt, call, granted = answer[:3]
         task, _, number = attempt.rpartition("#")
         paying = self.paying.get((task, int(number)))
         if paying is None:
             if granted:
                 self.scheduler.call_done(not_sent(attempt, call))
         elif granted:
-            paying.usage, paying.cost_nusd = self.provider.serve(attempt, call)
+            assert answer.nusd == self.scheduler.state.ledger.reserved[attempt, call]
+            paying.usage, paying.cost_nusd = self.provider.serve(attempt, call, answer.nusd)
+            self.shrunk += answer.nusd < self.provider.bound(attempt, call)[0]
             self._due(task, int(number), "settle")
         else:
-            books, nusd = self.books, self.provider.bound(attempt, call)[0]
-            assert books.cap_nusd is not None
-            assert sum(books.spent.values()) + sum(books.held.values()) + nusd > books.cap_nusd
-            self.refused.append(nusd)
+            nusd = self.provider.least(attempt, call) or self.provider.bound(attempt, call)[0]
+            assert not self.books.has_room(task, nusd)
             del self.paying[task, int(number)]
-            why = "the call was not sent: budget"
-            ended = ev.AttemptEnded(task, int(number), "error", "run", why)
-            self.scheduler.ended(ended, pause="budget")
+            ended = ev.AttemptEnded(task, int(number), "error", "run", "the call was not sent: budget")
+            if answer.final:
+                self.scheduler.ended(ended._replace(cls="task", error=answer.why), final=True)
+            else:
+                self.refused.append(nusd)
+                self.scheduler.ended(ended, pause="budget")
 
     def _due(self, task: str, n: int, what: str) -> None:
         took = int(1e6 * (0.1 + 2 * chance(self.seed, what, task, n, self.paying[task, n].call)))
@@ -261,8 +264,16 @@ class SpendingWorld(World):
                 paying.left -= 1
                 paying.call += 1
                 self.asked[attempt, paying.call] = len(self.asked)
-                bound = self.provider.bound(attempt, paying.call)[0]
-                self.scheduler.call_asked(attempt, paying.call, bound)
+                bound, tokens, most = self.provider.bound(attempt, paying.call)
+                self.scheduler.call_asked(
+                    attempt,
+                    paying.call,
+                    bound,
+                    least_nusd=self.provider.least(attempt, paying.call),
+                    model="m",
+                    input_tokens=tokens // 3,
+                    output_tokens=most,
+                )
             case "settle":
                 self._settle(task, n, paying)
             case _:
@@ -292,6 +303,9 @@ class Job:
     seed: int
     plan: Plan
     lives: int = 7
+    capped: bool = False
+    """Some tasks and groups have caps of their own, and some attempts expect to cost something."""
+    folds: bool = False
     tally: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -305,6 +319,14 @@ class Job:
         )
         one = max(self.provider.bound(f"x{k}#1", 1)[0] for k in range(10))
         self.step_nusd = rng.choice([one // 3, one, 3 * one, 10 * one])
+        self.expected = 0.0
+        if self.capped:
+            size = 8 + self.seed % 24
+            self.plan = random_plan(self.seed, size=size, cancels=True, cap_nusd=2 * self.step_nusd)
+            self.expected = rng.choice([0.0, 0.3, 2.0]) * one
+            if rng.random() < 0.4:
+                minute = rng.randint(10, 100)
+                self.provider.rates = Rates(rng.choice([None, minute]), 2_000 * minute, 1_000 * minute)
         self.world = self._world(rng.choice([0, None, self.step_nusd, self.step_nusd, self.step_nusd]))
 
     def count(self, what: str, by: int = 1) -> None:
@@ -322,9 +344,13 @@ class Job:
             self._resume(last=life + 1 >= self.lives)
         ledger = self.world.scheduler.state.ledger
         assert self.world.scheduler.state.status in OVER, self.world.scheduler.state.status
-        assert not ledger.waiting and not ledger.reserved
+        assert not self.world.scheduler.cashier.calls and not ledger.reserved
         self.count("refused calls", len(self.world.refused))
         self.count("calls", self.world.books.grants)
+        self.count("shrunk calls", self.world.shrunk)
+        failed = [e.why for _, e in self.world.log if isinstance(e, ev.TaskFailed)]
+        self.count("tasks that used up a cap", sum("is used up" in why for why in failed))
+        self.count("attempts", sum(isinstance(e, ev.AttemptStarted) for _, e in self.world.log))
         settled = [e for _, e in self.world.log if isinstance(e, ev.CallSettled)]
         self.count("calls whose usage never came", sum(not e.certain for e in settled))
         assert ledger.spent_nusd == self.provider.known_nusd
@@ -367,14 +393,17 @@ class Job:
 
     def _ended(self, world: SpendingWorld) -> None:
         state = world.scheduler.state
-        assert not state.live and not state.ledger.waiting and not state.ledger.reserved
+        assert not state.live and not world.scheduler.cashier.calls and not state.ledger.reserved
         if state.status in OVER:
             return
         assert state.status == "paused" and state.paused is not None
         self.count(f"paused ({state.paused.why})")
         if state.paused.why == "budget":
             ledger = state.ledger
-            assert world.refused and ledger.cap_nusd is not None
+            assert state.paused.need_nusd is not None and not ledger.fits(state.paused.need_nusd)
+            if not world.refused:
+                assert "is expected to cost" in state.paused.note
+                self.count("stopped before an attempt")
             assert all(not ledger.fits(nusd) for nusd in world.refused), "it would have fitted"
 
     def _resume(self, last: bool) -> None:
@@ -397,6 +426,15 @@ class Job:
         self.count("holds released", release)
 
     def _world(self, cap_nusd: int | None) -> SpendingWorld:
+        def expected(vertex: TaskVertex) -> int:
+            return int(self.expected * chance(self.seed, "expected", vertex.element.path))
+
         return SpendingWorld(
-            self.plan, self.seed, provider=self.provider, cap_nusd=cap_nusd, failing=0.1 + self.seed % 3 / 10
+            self.plan,
+            self.seed,
+            provider=self.provider,
+            cap_nusd=cap_nusd,
+            failing=0.1 + self.seed % 3 / 10,
+            expected=expected if self.expected else None,
+            folds=self.folds,
         )

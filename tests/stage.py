@@ -46,9 +46,9 @@ class Actor:
     async def run(self, work: Work, desk: Desk) -> Result:
         self.seen.append(work)
         if self.bound_nusd:
-            call = await desk.reserve(self.bound_nusd, 1)
+            grant = await desk.reserve(self.bound_nusd, 1, 1)
             await asyncio.sleep(self.takes_s)
-            desk.settle(call, "model", {"output": 1}, self.cost_nusd)
+            desk.settle(grant.call, "model", {"output": 1}, self.cost_nusd)
         else:
             await asyncio.sleep(self.takes_s)
         value = self.answer(work)

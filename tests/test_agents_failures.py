@@ -12,7 +12,7 @@ import pytest
 
 from stretto.agents import CallRefused, Result
 from stretto.agents.messages import MessagesAgent
-from stretto.models import cost_nusd
+from stretto.models import BUILTIN
 from tests.asking import ask, ask_canned, on
 from tests.canned import Answer, messages_events, refusal, stream
 from tests.desks import FakeDesk, work
@@ -78,7 +78,7 @@ def test_an_answer_that_is_cut_on_its_way_holds_its_bound(api: FakeApi, fault: d
 def test_a_cut_after_the_final_usage_loses_nothing() -> None:
     result, desk, _ = ask_canned(MessagesAgent, stream(messages_events()[:-1], cut=True))
     assert result.output == "hello"
-    assert desk.spent_nusd == cost_nusd(HAIKU, {"input": 10, "output": 5})
+    assert desk.spent_nusd == BUILTIN.cost_nusd(HAIKU, {"input": 10, "output": 5})
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from stretto.agents import MAX_OUTPUT_BYTES, CallRefused
 from stretto.agents.conversation import MAX_TOOL_CALLS
 from stretto.agents.messages import MessagesAgent
 from stretto.errors import StrettoError
-from stretto.models import bound_nusd, cost_nusd
+from stretto.models import BUILTIN
 from tests.asking import ask, ask_canned
 from tests.canned import messages_events, stream
 from tests.desks import FakeDesk, work
@@ -56,12 +56,15 @@ def test_an_answer_is_paid_for_as_the_provider_bills_it(api: FakeApi) -> None:
 
 def test_the_bound_is_reserved_before_the_call_is_sent(api: FakeApi) -> None:
     result, desk = ask(lambda: MessagesAgent(api.url), work("é" * 50_000, max_tokens=321))
-    bound = bound_nusd(HAIKU, desk.calls[0].tokens - 321, 321, cached=False)
+    tokens = desk.noted("request")[0]["bound_tokens"]
+    bound = BUILTIN.bound_nusd(HAIKU, tokens, 321, cached=False)
     assert result.outcome == "ok"
     assert desk.calls[0].nusd == bound
     # 100,000 bytes, so it may cross the step above which Haiku costs five times as much.
-    assert 101_000 < desk.calls[0].tokens < 102_000
-    assert bound == cost_nusd(HAIKU, {"input": desk.calls[0].tokens - 321, "output": 321})
+    assert 101_000 < tokens < 102_000
+    assert bound == BUILTIN.cost_nusd(HAIKU, {"input": tokens, "output": 321})
+    # The provider's limits are in tokens, of which this has fewer.
+    assert 30_000 < desk.calls[0].input_tokens < 35_000 and desk.calls[0].output_tokens == 321
     assert api.requests()["records"][0]["max_tokens"] == 321
 
 
@@ -76,7 +79,7 @@ def test_a_refused_reservation_passes_through_and_nothing_is_sent(api: FakeApi) 
 def test_more_than_the_model_can_write_is_not_asked_for(api: FakeApi) -> None:
     _, desk = ask(lambda: MessagesAgent(api.url), work(model="claude-haiku-4-5", max_tokens=1_000_000))
     assert api.requests()["records"][0]["max_tokens"] == 64_000
-    assert desk.calls[0].tokens < 66_000
+    assert desk.calls[0].output_tokens == 64_000
 
 
 def test_a_model_without_a_price_is_reserved_as_unknown(api: FakeApi) -> None:
@@ -113,6 +116,29 @@ def test_an_answer_that_is_cut_off_is_no_success(api: FakeApi) -> None:
     assert "max_tokens" in result.error
     assert len(result.output) == 400
     assert desk.spent_nusd == api.bill()["cost_nusd"]
+
+
+def test_where_the_money_is_short_a_shorter_answer_is_asked_for(api: FakeApi) -> None:
+    def asked(tokens: int, cap_nusd: int) -> tuple[Any, FakeDesk, int]:
+        api.reset()
+        api.configure(default={"tokens": tokens})
+        given = work(max_tokens=10_000, min_tokens=100)
+        result, desk = ask(lambda: MessagesAgent(api.url), given, FakeDesk(cap_nusd=cap_nusd))
+        assert desk.spent_nusd == api.bill()["cost_nusd"] <= cap_nusd
+        return result, desk, api.requests()["records"][0]["max_tokens"]
+
+    _, desk, most = asked(300, 10**9)
+    bound, tokens = desk.calls[0].nusd, desk.noted("request")[0]["bound_tokens"]
+    assert most == 10_000 and bound is not None
+    result, desk, most = asked(300, bound // 3)
+    assert result.outcome == "ok" and 100 < most < 10_000
+    whole, more = (BUILTIN.bound_nusd(HAIKU, tokens, n, cached=False) or 0 for n in (most, most + 1))
+    assert whole <= bound // 3 < more, "it is as long as the money allows"
+    result, _, most = asked(9_000, bound // 3)
+    assert (result.outcome, result.cls, result.why) == ("cut_off", "run", "budget")
+    assert result.error == f"the answer was cut off at {most:,} tokens: the run's cap had no money for more"
+    with pytest.raises(CallRefused):
+        asked(300, bound // 300)
 
 
 def test_thinking_is_paid_for_and_is_no_part_of_the_answer(api: FakeApi) -> None:
@@ -186,6 +212,14 @@ def step(*calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"name": name, "input": given} for name, given in calls]
 
 
+def tool_turn(name: str, given: dict[str, Any]) -> bytes:
+    """A turn in which the model asks for one tool."""
+    block = {"type": "tool_use", "id": "t1", "name": name, "input": given}
+    turn = messages_events(stop="tool_use")
+    turn[1:4] = [{"type": "content_block_start", "index": 0, "content_block": block}]
+    return stream(turn)
+
+
 def test_tools_are_run_until_there_is_an_answer(api: FakeApi, root: Path) -> None:
     steps = [step(("search", {"pattern": "def"})), step(("read", {"path": "a.py"}), ("list", {}))]
     api.configure(default={"tools": steps, "reply": "last: ${tool_result}"})
@@ -198,7 +232,7 @@ def test_tools_are_run_until_there_is_an_answer(api: FakeApi, root: Path) -> Non
 
 
 def test_later_turns_read_the_earlier_ones_from_the_cache(api: FakeApi, root: Path) -> None:
-    steps = [step(("read", {"path": "big.txt"}))] * 4
+    steps = [step(("read", {"path": "big.txt", "start": start})) for start in (1, 401, 801, 1201)]
     api.configure(cache_min_tokens=100, default={"tools": steps})
     result, desk = ask(
         lambda: MessagesAgent(api.url), work(root=root, tools=TOOLS, system="You read.", model=SONNET)
@@ -216,20 +250,19 @@ def test_the_bound_of_a_later_turn_grows_by_what_was_added_only(api: FakeApi, ro
     """Not by the whole request again, whose tokens are known and fewer than its bytes."""
     api.configure(default={"tools": [step(("read", {"path": "big.txt"}))] * 3})
     _, desk = ask(lambda: MessagesAgent(api.url), work(root=root, tools=TOOLS, max_tokens=1_000))
-    for before, call in pairwise(desk.calls):
+    bounds = [note["bound_tokens"] for note in desk.noted("request")]
+    for (before, call), bound in zip(pairwise(desk.calls), bounds[1:], strict=True):
         assert before.settled and before.settled.usage and call.settled and call.settled.usage
         known = sum(before.settled.usage.values())
         prompt = sum(call.settled.usage.values()) - call.settled.usage["output"]
-        assert prompt <= call.tokens - 1_000 < known + 11_000
+        assert prompt <= bound < known + 11_000
+        assert call.input_tokens < 4_000, "what is read from the cache counts for no limit"
 
 
 def test_the_cache_is_marked_at_the_system_and_at_the_last_two_turns(root: Path) -> None:
-    block = {"type": "tool_use", "id": "t1", "name": "list", "input": {}}
-    turn = messages_events(stop="tool_use")
-    turn[1:4] = [{"type": "content_block_start", "index": 0, "content_block": block}]
-    again = stream(turn)
+    turns = [tool_turn("list", {"glob": glob}) for glob in ("*.a", "*.b", "*.c")]
     asked = work(root=root, tools=("list",), turns=4)
-    result, _, bodies = ask_canned(MessagesAgent, again, again, again, stream(messages_events()), asked=asked)
+    result, _, bodies = ask_canned(MessagesAgent, *turns, stream(messages_events()), asked=asked)
     assert result.output == "hello"
     marks = [json.dumps(body).count("cache_control") for body in bodies]
     assert marks == [2, 3, 3, 3]
@@ -320,13 +353,13 @@ def test_the_model_that_answered_is_the_one_that_is_paid() -> None:
     answer[0]["message"]["model"] = "claude-haiku-4-5-20251001"
     _, desk, _ = ask_canned(MessagesAgent, stream(answer), asked=work(model=OPUS))
     assert desk.settled[0].model == "claude-haiku-4-5-20251001"
-    assert desk.spent_nusd == cost_nusd("claude-haiku-4-5", {"input": 10, "output": 5})
+    assert desk.spent_nusd == BUILTIN.cost_nusd("claude-haiku-4-5", {"input": 10, "output": 5})
 
 
 def test_us_only_inference_costs_a_tenth_more() -> None:
     answer = messages_events(usage={"output_tokens": 1, "inference_geo": "us"})
     _, desk, _ = ask_canned(MessagesAgent, stream(answer))
-    plain = cost_nusd(HAIKU, {"input": 10, "output": 1})
+    plain = BUILTIN.cost_nusd(HAIKU, {"input": 10, "output": 1})
     assert plain is not None
     assert desk.spent_nusd == plain * 11 // 10
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from stretto.agents import CallRefused
 from stretto.agents.conversation import key_for
 from stretto.agents.openai import OpenAIAgent, Server
 from stretto.errors import StrettoError
-from stretto.models import cost_nusd
+from stretto.models import BUILTIN, ModelInfo
+from stretto.models.prices import own_price
 from tests.asking import ask, ask_canned, on
 from tests.canned import Answer, canned, listing, refusal, stream
 from tests.desks import FakeDesk, work
@@ -228,6 +231,19 @@ def test_an_unknown_price_is_refused_by_a_capped_run(api: FakeApi) -> None:
     assert api.requests()["count"] == 0
 
 
+def test_a_users_price_is_reserved_and_settled_and_the_models_limits_hold() -> None:
+    price = own_price({"input": Decimal(3), "output": Decimal(7)})
+    info = ModelInfo(LOCAL, max_output=100)
+    own = replace(BUILTIN, models=(*BUILTIN.models, info), prices={LOCAL: price})
+    result, desk, bodies = ask_canned(
+        lambda url: OpenAIAgent(url, catalogue=own), stream(HELLO), asked=work(model=LOCAL)
+    )
+    assert (result.outcome, bodies[0]["max_tokens"]) == ("ok", 100)
+    assert desk.spent_nusd == 10 * 3_000 + 5 * 7_000
+    assert desk.calls[0].nusd is not None
+    assert desk.spent_nusd < desk.calls[0].nusd
+
+
 def test_what_is_free_is_within_any_cap(api: FakeApi) -> None:
     desk = FakeDesk(cap_nusd=0)
     result, _ = ask(lambda: OpenAIAgent(f"{api.url}/v1", free=True), work(model=LOCAL), desk)
@@ -239,7 +255,7 @@ def test_a_dated_model_in_the_answer_has_the_price_of_its_model() -> None:
     dated = [event if isinstance(event, str) else event | {"model": "gpt-5-2025-08-07"} for event in HELLO]
     _, desk, _ = ask_canned(lambda url: OpenAIAgent(f"{url}#gpt-5"), stream(dated))
     assert desk.settled[0].model == "gpt-5-2025-08-07"
-    assert desk.spent_nusd == cost_nusd("gpt-5", {"input": 10, "output": 5})
+    assert desk.spent_nusd == BUILTIN.cost_nusd("gpt-5", {"input": 10, "output": 5})
 
 
 # Failures

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stretto.agents import Result
+from stretto.agents import CallRefused, Result
 from stretto.agents.instances import instance
 from stretto.agents.simulated import Options, Simulated, options_of
 from stretto.errors import StrettoError
@@ -115,6 +115,22 @@ def test_it_asks_for_money_only_when_it_is_priced() -> None:
     run(Simulated(1, options_of("priced=true")).run(work(max_tokens=1_000), priced))
     assert free.calls == []
     assert 0 < priced.spent_nusd < (priced.calls[0].nusd or 0)
+
+
+def test_a_priced_one_keeps_its_answer_as_short_as_the_money_is() -> None:
+    def told(min_tokens: int, cap_nusd: int) -> tuple[str, str, int]:
+        desk = FakeDesk(cap_nusd=cap_nusd)
+        given = work(max_tokens=1_000, min_tokens=min_tokens)
+        result = run(Simulated(1, options_of("priced")).run(given, desk))
+        assert desk.spent_nusd <= (desk.calls[0].nusd or 0) <= cap_nusd
+        return result.outcome, result.why, desk.spent_nusd
+
+    outcome, _, cost = told(10, 10**9)
+    assert outcome == "ok"
+    assert told(10, cost + 20_000)[:2] == ("ok", "")
+    assert told(10, cost // 2)[:2] == ("cut_off", "budget")
+    with pytest.raises(CallRefused):
+        told(0, cost + 20_000)
 
 
 def test_priced_failures_are_settled_as_a_provider_would() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,13 +56,16 @@ def test_a_plan_is_called_like_its_file() -> None:
     assert api.compiled(Task("A")).name == "test_api"
 
 
-def test_the_worst_case_is_an_estimate() -> None:
-    plan = fan_out(Task("A", model="haiku"), Task("B", model="haiku"))
+def test_a_plan_is_priced_as_the_command_does(tmp_path: Path) -> None:
+    plan = fan_out(Task("A", model="haiku"), Task("B", model="haiku"), name="two")
 
-    nusd = plan.estimate().nusd
-    assert nusd is not None
-    assert nusd > 0
-    assert plan.estimate(on="simulated").nusd == 0
+    found = plan.estimate(root=tmp_path)
+    assert found.worst.nusd is not None and found.worst.nusd > 0
+    data = found.data()
+    assert (data["schema"], data["plan"], data["on"]) == ("stretto/estimate/1", "two", "messages")
+    assert 0 < data["usd"]["low"] <= data["usd"]["expected"] <= data["usd"]["high"]
+    assert plan.estimate(on="simulated", root=tmp_path).worst.nusd == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_run_sync_inside_a_loop_says_what_to_write() -> None:

@@ -19,12 +19,12 @@ from bench.money import CAPS, CUTS, PARALLEL, PROVIDER, SEED, TASKS, TITLE, Row,
 
 from stretto.errors import EXIT_LIMIT, EXIT_OK
 from stretto.journal.sqlite import SqliteJournal
-from stretto.models import bound_nusd
+from stretto.models import BUILTIN
 from stretto.run import load_state
 from stretto.scheduler.vertex import SUCCEEDED
 from tests import spender
+from tests.books import Books
 from tests.fakeapi import FakeApi
-from tests.spending import Books
 
 KILLS = 10
 """That meet calls in flight."""
@@ -152,7 +152,7 @@ class Purse:
 
     @property
     def bound_nusd(self) -> int:
-        return bound_nusd(spender.MODEL, 1_300, spender.MAX_TOKENS, cached=False) or 0
+        return BUILTIN.bound_nusd(spender.MODEL, 1_300, spender.MAX_TOKENS, cached=False) or 0
 
     def finish(self) -> None:
         code = EXIT_LIMIT

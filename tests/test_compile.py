@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stretto.errors import StrettoError
+from stretto.models import BUILTIN, ModelInfo
 from stretto.plan.finding import Finding
 from stretto.plan.graph import build
 from stretto.plan.model import Group, Input, Plan, Quorum, Task, plan_from_data, to_data
@@ -347,17 +349,24 @@ def test_ten_thousand_tasks() -> None:
 def test_a_model_of_its_own_server_is_taken_as_given() -> None:
     plan_of("tasks: {a: {prompt: A, on: 'openai:http://localhost:1', model: llama3}}\n")
     plan_of("tasks: {a: {prompt: A, model: llama3}}\n", on="local")
-    asked = []
-
-    def known(name: str, agent: str) -> None:
-        asked.append((name, agent))
-        raise StrettoError("unknown-model", f"no {name}", next="another")
-
-    _, findings = compiled(
-        "stretto: 1\ntasks: {a: {prompt: A, model: x}, b: {prompt: B, model: x}}\n", known_model=known
-    )
+    _, findings = compiled("stretto: 1\ntasks: {a: {prompt: A, model: x}, b: {prompt: B, model: x}}\n")
     assert [(f.slug, f.at) for f in findings] == [("unknown-model", f"p.yaml:2:{c}") for c in (31, 57)]
-    assert asked == [("x", "messages")]
+
+
+def test_a_users_own_models_and_tiers_are_known_where_their_catalogue_is() -> None:
+    own = replace(
+        BUILTIN,
+        models=(*BUILTIN.models, ModelInfo("Qwen3:8b", "small")),
+        aliases={"fast": "small"},
+        order=("small", *BUILTIN.tiers),
+    )
+    text = (
+        "stretto: 1\ntasks: {a: {prompt: A, model: fast}, b: {prompt: B, model: {from: small, to: haiku}}}\n"
+    )
+    assert compiled(text, catalogue=own)[1] == []
+    assert [f.slug for f in compiled(text)[1]] == ["unknown-model", "unknown-model"]
+    upside_down = text.replace("from: small, to: haiku", "from: haiku, to: small")
+    assert [f.slug for f in compiled(upside_down, catalogue=own)[1]] == ["wrong-value"]
 
 
 PIECES = [

@@ -118,14 +118,14 @@ def test_every_event_comes_back_from_the_disk(batches: list[list[Event]]) -> Non
 # The order of fields is the format. A new field goes to the end, with a default; then it is added here.
 GOLDEN = {
     "RunStarted": "plan inputs cap_nusd approved_nusd deadline_us parallel on seed root pid boot version "
-    "models folder=''",
+    "models folder='' estimate='' lock='' shadow=0.0 tiers=[]",
     "RunResumed": "pid boot lost",
     "RunPaused": "why until_us=None need_nusd=None note=''",
     "RunContinued": "by cap_nusd=None approved_nusd=None deadline_us=None",
     "RunEnded": "status spent_nusd held_nusd",
     "PlanGrew": "group cause depth first items tasks last expected_nusd=None",
     "AttemptStarted": "task n role='work' rung=0 agent='' model='' effort='' key='' inputs=[] "
-    "timeout_us=None idle_us=None why='' prompt=''",
+    "timeout_us=None idle_us=None why='' prompt='' choice=''",
     "AttemptBound": "attempt session='' pid=None external=''",
     "CallReserved": "attempt call nusd",
     "CallSettled": "attempt call model usage cost_nusd certain status='ok' stop_reason=''",
@@ -137,6 +137,7 @@ GOLDEN = {
     "TaskInvalidated": "task by",
     "GroupClosed": "group ok failed why=''",
     "HoldReleased": "task nusd by",
+    "TierSwitched": "family tier on evidence",
 }
 
 
@@ -171,6 +172,7 @@ def test_a_person_can_read_the_file(tmp_path: Path) -> None:
         "kept": ["key", "run", "task", "n", "output", "size", "cost_nusd"],
         "asks": ["number", "run", "verb", "args", "taken"],
         "heartbeats": ["run", "attempt", "at_us"],
+        "outcomes": ["number", "run", "at_us", "v", "body"],
     }
 
 

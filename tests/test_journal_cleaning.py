@@ -68,7 +68,7 @@ def test_gc_removes_old_runs_and_what_only_they_name(tmp_path: Path) -> None:
     assert journal.kept("key-new-1") == Kept("new", "t1", 1, blob(BOTH)[0], len(BOTH), 0)
     assert not journal.run_folder("old").exists()
     assert journal.verify() == []
-    assert journal.gc(older_than_us=15) == ([], 0, 0, 0, 0, 0, [])
+    assert journal.gc(older_than_us=15) == ([], 0, 0, 0, 0, 0, [], 0)
     finished(journal, "old")
 
 

@@ -14,13 +14,14 @@ from stretto.journal.sqlite import SqliteJournal
 from tests.journal_contract import slug, write
 
 # A run that says on stdout which batches it was told are on disk. Each has an event that names a large
-# blob, one that names a small one, and a kept result.
+# blob, one that names a small one, a kept result and an outcome.
 VICTIM = """
 import asyncio, hashlib, sys
 from pathlib import Path
 from stretto.events import AttemptEnded, AttemptStarted, TaskSucceeded
 from stretto.journal import Kept
 from stretto.journal.sqlite import SqliteJournal
+from stretto.models.history import Outcome
 
 root, name, batches = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
@@ -39,7 +40,8 @@ async def main():
             TaskSucceeded(task, large[0], len(large[1]), task),
         ]
         kept = Kept(name, task, 1, large[0], len(large[1]), 0)
-        await run.append(n, events, [small, large], [(task, kept)])
+        outcome = Outcome(task, name, "", "m", "haiku", "", "work", True, False, n, 1.0)
+        await run.append(n, events, [small, large], [(task, kept)], [outcome])
         print(n, flush=True)
     run.close()
 
@@ -64,7 +66,7 @@ def told(process: subprocess.Popen[bytes]) -> int:
 
 
 def whole_batches(root: Path, name: str) -> int:
-    """How many batches are there; all of each, with its blobs and its kept result, and usable again."""
+    """How many batches are there; all of each, with its blobs, its kept result and its outcome."""
     journal = SqliteJournal(root)
     rows = list(journal.read(name))
     batches, rest = divmod(len(rows), 3)
@@ -78,6 +80,8 @@ def whole_batches(root: Path, name: str) -> int:
         assert journal.blob(started.prompt) == f"{name} {n}".encode()
         assert journal.blob(ended.output) == f"{name} {n} ".encode() * 1000
         assert journal.kept(f"t{n}") is not None
+    learned = [(o.signature, o.cost_nusd) for o in journal.outcomes() if o.family == name]
+    assert learned == [(f"t{n}", n) for n in range(batches)], "outcomes are committed with their events"
     errors = [finding for finding in journal.verify() if finding.severity == "error"]
     assert errors == []
     journal.close()

@@ -22,6 +22,7 @@ from stretto.events import (
     TaskFailed,
     TaskSucceeded,
 )
+from stretto.journal.database import LAYOUT
 from stretto.journal.sqlite import SqliteJournal
 from tests.journal_contract import LARGE, SMALL, STARTED, blob, finished, slug, write
 
@@ -97,7 +98,7 @@ def test_a_file_of_something_else_is_not_touched(tmp_path: Path) -> None:
         db.execute("CREATE TABLE t (x)")
         if name != "other":
             db.execute(f"PRAGMA application_id = {0x53545254}")
-            db.execute(f"PRAGMA user_version = {2 if name == 'newer' else 0}")
+            db.execute(f"PRAGMA user_version = {LAYOUT + 1 if name == 'newer' else 0}")
         db.close()
         strange[name] = (tmp_path / name).read_bytes()
     for name, content in strange.items():

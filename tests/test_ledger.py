@@ -29,8 +29,9 @@ SEED = 20_261_121
 PLANS = 1_000
 
 
-def play(seed: int) -> Job:
-    job = Job(seed, random_plan(seed, size=8 + seed % 24, cancels=True))
+def play(seed: int, *, capped: bool = False, folds: bool = False) -> Job:
+    plan = random_plan(seed, size=8 + seed % 24, cancels=True)
+    job = Job(seed, plan, capped=capped, folds=folds)
     state = job.play()
     assert snapshot(replayed(job.plan, job.world.log)) == snapshot(state)
     return job
@@ -42,17 +43,47 @@ def test_the_cap_holds_after_every_event_of_a_random_job(seed: int) -> None:
     play(seed)
 
 
-@pytest.mark.slow
-def test_the_cap_holds_on_a_thousand_random_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+@given(st.integers(0, 10**6))
+@settings(max_examples=100, deadline=None)
+def test_caps_of_tasks_and_groups_hold_after_every_event_too(seed: int) -> None:
+    play(seed, capped=True)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_the_fold_is_the_live_state_after_every_commit(seed: int) -> None:
+    play(seed, capped=True, folds=True)
+
+
+def played(capsys: pytest.CaptureFixture[str], *, capped: bool) -> Counter[str]:
     total: Counter[str] = Counter()
     for seed in range(SEED, SEED + PLANS):
-        total.update(play(seed).tally)
+        total.update(play(seed, capped=capped).tally)
     with capsys.disabled():
-        print(f"\nledger, {PLANS} random plans from seed {SEED}:", json.dumps(dict(sorted(total.items()))))
-    # What a run of this test must have met, or it would prove little.
+        caps = "with caps of tasks and groups too, " if capped else ""
+        print(
+            f"\nledger, {caps}{PLANS} random plans from seed {SEED}:", json.dumps(dict(sorted(total.items())))
+        )
+    return total
+
+
+# What a run of these two must have met, or it would prove little.
+
+
+@pytest.mark.slow
+def test_the_cap_holds_on_a_thousand_random_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    total = played(capsys, capped=False)
     assert total["calls"] > 5_000 and total["refused calls"] > 500 and total["paused (budget)"] > 300
     assert total["calls in flight at a crash"] > 150 and total["caps raised in flight"] > 25
     assert total["calls whose usage never came"] > 500 and total["stopped attempts"] > 50
+
+
+@pytest.mark.slow
+def test_all_caps_hold_on_a_thousand_random_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    total = played(capsys, capped=True)
+    assert total["calls"] > 5_000 and total["tasks that used up a cap"] > 500 and total["shrunk calls"] > 10
+    assert total["calls in flight at a crash"] > 150 and total["stopped before an attempt"] > 200
+    assert total["paused (budget)"] > 300 and total["calls whose usage never came"] > 500
 
 
 # Examples
@@ -155,10 +186,10 @@ class Calling:
         await asyncio.sleep(self.before_s)
         if work.task == "free":
             return Result("ok", "nothing")
-        call = await desk.reserve(self.nusd, 1)
+        grant = await desk.reserve(self.nusd, 1, 1)
         self.sent += 1
         await asyncio.sleep(self.after_s)
-        desk.settle(call, "m", {"output": 1}, self.nusd)
+        desk.settle(grant.call, "m", {"output": 1}, self.nusd)
         return Result("ok", "done")
 
 

@@ -231,6 +231,7 @@ def test_a_log_has_a_line_for_each_end_failure_and_retry() -> None:
         (16_000_000, ev.AttemptStarted("t2", 1, agent="command")),
         (17_000_000, ev.AttemptEnded("t2", 1, "error", "task", "exit code 3")),
         (17_000_000, ev.TaskFailed("t2", "task", "exit code 3")),
+        (17_500_000, ev.TierSwitched("p/t", "haiku", False, "2 of 5 audited results were wrong")),
         (18_000_000, ev.RunPaused("budget", need_nusd=1)),
     ]
     for at_us, event in happened:
@@ -242,6 +243,7 @@ def test_a_log_has_a_line_for_each_end_failure_and_retry() -> None:
         "   14.4s ok      t0  haiku $0.0012",
         "   15.0s kept    t1  from old-run/t1#1, saved $0.0500",
         "   17.0s failed  t2  command: exit code 3",
+        "   17.5s tier    haiku is no longer tried for p/t: 2 of 5 audited results were wrong",
         "   18.0s paused  budget; what is running may end",
     ]
 
@@ -323,7 +325,7 @@ tasks:
   plan: {prompt: Write a plan, grow: plan, model: haiku}
 """
     Project(tmp_path, plan)
-    words = ("run", "plan.yaml", "--on", "simulated:latency=0,priced=true", "--seed")
+    words = ("run", "plan.yaml", "--on", "simulated:latency=0,priced=true", "--ask-above", "0.001", "--seed")
     code, shown = on_a_terminal(tmp_path, 80, 24, *words, "1", keys=b"y\n")
     assert code == 0, shown.decode()
     assert b"Go on? [y/N]" in shown

@@ -11,70 +11,20 @@ import pytest
 from stretto import events as ev
 from stretto.errors import StrettoError
 from stretto.estimate import priced_as, worst_case
-from stretto.journal import Row
 from stretto.plan.graph import build
-from stretto.plan.model import Check, Each, Group, Part, Plan, Quorum, Task
+from stretto.plan.model import Check, Each, Group, Plan, Quorum, Task
 from stretto.plan.prune import prune
 from stretto.report import (
-    History,
     critical_path,
-    data_of,
     error_of,
     materialise,
     rest_of,
     status_of,
     tasks_of,
 )
+from tests.telling import Telling, plan_of, prompt
 
 NUSD = 1_000_000_000
-
-
-def plan_of(*parts: Part) -> Plan:
-    return Plan(name="p", tasks=parts)
-
-
-class Telling:
-    """Tells a history event by event, a second apart."""
-
-    def __init__(self, *parts: Part, on: str = "messages", cap: int | None = None):
-        self.history = History("run-1", plan_of(*parts))
-        self.tell(ev.RunStarted("sha", {}, cap, None, None, 8, on, 0, "/", 1, "b", "0", {}))
-
-    def tell(self, *events: ev.Event, after_s: float = 1.0) -> None:
-        for event in events:
-            at_us = self.history.last_us + int(after_s * 1e6) if self.history.seq else 1_000_000
-            self.history.apply(Row(self.history.seq + 1, at_us, event))
-
-    def start(self, task: str, n: int = 1, agent: str = "messages", model: str = "claude-haiku-5-5") -> None:
-        self.tell(ev.AttemptStarted(task, n, agent=agent, model=model))
-
-    def call(self, task: str, n: int = 1, cost: int = 1000, bound: int = 2000, certain: bool = True) -> None:
-        self.tell(
-            ev.CallReserved(f"{task}#{n}", 1, bound),
-            ev.CallSettled(f"{task}#{n}", 1, "m", {"input": 10, "output": 5}, cost, certain),
-            after_s=0,
-        )
-
-    def succeed(self, task: str, n: int = 1, takes_s: float = 1.0, cost: int = 0, **who: str) -> None:
-        self.start(task, n, **who)
-        if cost:
-            self.call(task, n, cost)
-        self.tell(ev.AttemptEnded(task, n, "ok", output="0" * 64, size=1), after_s=takes_s)
-        self.tell(ev.TaskSucceeded(task, "0" * 64, 1), after_s=0)
-
-    def fail(self, task: str) -> None:
-        self.start(task)
-        self.tell(ev.AttemptEnded(task, 1, "error", "task", "broken"), ev.TaskFailed(task, "task", "broken"))
-
-    def data(self, live: bool = False) -> dict[str, Any]:
-        return data_of(self.history, live, {})
-
-    def of(self, task: str) -> dict[str, Any]:
-        return next(entry for entry in self.data()["tasks"] if entry["id"] == task)
-
-
-def prompt(id: str, text: str = "x", **more: Any) -> Task:
-    return Task(id=id, prompt=text, **more)
 
 
 # Histories
@@ -175,7 +125,7 @@ def test_items_stand_where_their_each_stands() -> None:
 # Outputs
 
 
-class Blobs:
+class OneBlob:
     """The one thing of a journal that outputs need."""
 
     def __init__(self, data: bytes):
@@ -189,7 +139,7 @@ def test_outputs_are_written_once_and_again_when_they_change(tmp_path: Path) -> 
     told = Telling(prompt("a"), Task(id="b", run=("ls",)), Task(id="c", call="m:f"))
     for task in ("a", "c"):
         told.succeed(task)
-    journal: Any = Blobs(b"one")
+    journal: Any = OneBlob(b"one")
     paths = materialise(journal, tmp_path, told.history)
     assert {id: Path(path).name for id, path in paths.items()} == {"a": "output.txt", "c": "output.json"}
     written = Path(paths["a"])
@@ -206,7 +156,7 @@ def test_a_path_that_cannot_be_written_is_not_named(tmp_path: Path) -> None:
     told = Telling(prompt("a"))
     told.succeed("a")
     (tmp_path / "tasks").write_text("in the way")
-    journal: Any = Blobs(b"x")
+    journal: Any = OneBlob(b"x")
     assert materialise(journal, tmp_path, told.history) == {}
 
 

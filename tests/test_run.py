@@ -364,7 +364,7 @@ def test_the_cap_stops_the_run_and_a_higher_one_lets_it_end() -> None:
 
 def test_a_call_without_usage_is_held_and_released_on_request() -> None:
     async def never(work: Work, desk: object) -> Result:
-        await desk.reserve(50, 1)  # type: ignore[attr-defined]
+        await desk.reserve(50, 1, 1)  # type: ignore[attr-defined]
         return Result("error", error="cut", cls="task")
 
     actor = paid()

@@ -27,7 +27,7 @@ def ended(stage: Stage, run: str = "r") -> dict[str, str]:
 def test_an_answer_whose_check_failed_is_nobodys_result() -> None:
     """Run 1 fails its check; run 2 must ask again, and be judged again."""
     stage = Stage(Actor(lambda work: {"pass": False} if work.role == "check" else "poor"))
-    text = 'tasks:\n  a: {prompt: Write, check: "m:good", attempts: 1}\n'
+    text = 'tasks:\n  a: {prompt: Write, model: haiku, check: "m:good", attempts: 1}\n'
     assert stage.run(text, "one").code == EXIT_PROBLEM
     before = len(stage.actor.seen)
     assert stage.run(text, "two").code == EXIT_PROBLEM

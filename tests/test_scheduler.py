@@ -421,7 +421,7 @@ def test_money_is_granted_in_turn_and_refused_when_nothing_can_be_freed() -> Non
     scheduler.call_done(ev.CallSettled(attempts[0], 1, "m", {}, 30, True))
     assert scheduler.take()[1] == [], "30 + 40 reserved + 40 more is above 100"
     scheduler.call_done(ev.CallSettled(attempts[1], 1, "m", {}, 30, True))
-    assert scheduler.take()[1] == [ev.Answer(attempts[2], 1, True)]
+    assert scheduler.take()[1] == [ev.Answer(attempts[2], 1, True, nusd=40)]
     scheduler.call_asked(attempts[3], 1, 40)
     scheduler.call_done(ev.CallSettled(attempts[2], 1, "m", {}, 40, False))
     events, commands = scheduler.take()

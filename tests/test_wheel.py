@@ -1,4 +1,4 @@
-"""The wheel installs into a clean environment with three dependencies and works there, without a key."""
+"""The wheel installs into a clean environment with four dependencies and works there, without a key."""
 
 import email
 import os
@@ -58,14 +58,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def test_three_dependencies_and_no_more(wheel: Path) -> None:
+def test_four_dependencies_and_no_more(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         metadata = email.message_from_bytes(archive.read(name))
     asked = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
     core = sorted(need.name for need in asked if need.marker is None or "extra" not in str(need.marker))
 
-    assert core == ["genai-prices", "pyyaml", "rich"]
+    assert core == ["genai-prices", "numpy", "pyyaml", "rich"]
     assert metadata["Version"] == stretto.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stretto import events as ev
+from stretto.models.choice import Chooser
 from stretto.plan.model import Check, Each, Expect, Group, Limits, Part, Plan, Quorum, Task
 from stretto.scheduler.schedule import Scheduler
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import SUCCEEDED, GroupVertex, TaskVertex
+from stretto.scheduler.warming import Prefix
 
 LONG_US = 10**15
 
@@ -23,9 +25,13 @@ def chance(*words: object) -> float:
     return zlib.crc32("/".join(map(str, words)).encode()) / 2**32
 
 
-def random_plan(seed: int, *, size: int = 12, cancels: bool = False) -> Plan:
-    """A plan of about `size` tasks: nested groups, eaches over literal lists, needs, quorums, checks."""
+def random_plan(seed: int, *, size: int = 12, cancels: bool = False, cap_nusd: int | None = None) -> Plan:
+    """A plan of about `size` tasks: nested groups, eaches over literal lists, needs, quorums, checks.
+
+    With `cap_nusd` some tasks and groups have caps of their own, of about that.
+    """
     rng = random.Random(seed)
+    purse = random.Random(-seed)
     budget = [size]
 
     def parts(depth: int, known: list[str]) -> list[Part]:
@@ -59,6 +65,7 @@ def random_plan(seed: int, *, size: int = 12, cancels: bool = False) -> Plan:
             each=Each(over=list(range(rng.randint(0, 4)))) if rng.random() < 0.15 else None,
             quorum=quorum() if rng.random() < 0.1 else None,
             expect=Expect(time_s=rng.choice([1.0, 2.0, 5.0])),
+            usd_cap_nusd=_random_cap(purse, cap_nusd, 0.2),
         )
 
     def quorum() -> Quorum:
@@ -78,10 +85,17 @@ def random_plan(seed: int, *, size: int = 12, cancels: bool = False) -> Plan:
             each=Each(over=list(range(rng.randint(0, 3))), name=f"i{depth}") if rng.random() < 0.3 else None,
             quorum=quorum() if rng.random() < 0.3 else None,
             optional=rng.random() < 0.1,
+            usd_cap_nusd=_random_cap(purse, cap_nusd, 0.5),
         )
 
     tasks = parts(0, [])
     return Plan(name="random", tasks=tuple(tasks), limits=Limits(parallel=rng.randint(1, 6)))
+
+
+def _random_cap(rng: random.Random, about_nusd: int | None, often: float) -> int | None:
+    if about_nusd is None or rng.random() >= often:
+        return None
+    return int(about_nusd * rng.choice([0.0, 0.3, 1.0, 3.0, 10.0]) * (0.5 + rng.random()))
 
 
 def begun(
@@ -114,13 +128,16 @@ class World:
     losing: float = 0.0
     outcome: Callable[[str, int, str], str] | None = None
     parallel: int | None = None
+    chooser: Chooser | None = None
+    prefix: Prefix | None = None
+    """What every attempt has in common with its siblings, as far as they are items of a template."""
     log: list[tuple[int, ev.Event]] = field(default_factory=list)
     spans: list[tuple[str, int, int]] = field(default_factory=list)
     most_running: int = 0
     now_us: int = 0
 
     def __post_init__(self) -> None:
-        self.scheduler = Scheduler(self.plan)
+        self.scheduler = Scheduler(self.plan, None, self.chooser)
         self.ends: list[tuple[int, int, str, int, str]] = []
         self.began: dict[tuple[str, int], int] = {}
         self.watch: Callable[[], None] = lambda: None
@@ -152,7 +169,7 @@ class World:
         while (group := scheduler.next_growing()) is not None:
             self._grow(group)
         for vertex in scheduler.picks():
-            scheduler.begin(vertex, scheduler.choice(vertex))
+            self.begins(vertex)
         done = scheduler.end_if_done()
         events, commands = scheduler.take()
         self.log.extend((self.now_us, event) for event in events)
@@ -171,6 +188,11 @@ class World:
         elif not scheduler.growing and not scheduler.out:
             raise AssertionError("nothing will ever happen again")
         return False
+
+    def begins(self, vertex: TaskVertex) -> None:
+        choice = self.scheduler.choice(vertex)
+        if self.scheduler.begin(vertex, choice) and self.prefix is not None:
+            self.scheduler.sends(vertex, choice, self.prefix)
 
     def _grow(self, group: GroupVertex) -> None:
         assert group.element is not None and group.element.part.each is not None
@@ -221,6 +243,11 @@ def snapshot(state: State) -> dict[str, Any]:
         "root": (state.root.left, state.root.ok, state.root.failed),
         "status": state.status,
         "money": (ledger.spent_nusd, ledger.held_nusd, ledger.reserved_nusd, ledger.cap_nusd),
+        "accounts": {
+            id: (a.cap_nusd, a.spent_nusd, a.held_nusd, a.reserved_nusd)
+            for id, a in ledger.accounts.items()
+            if a.committed_nusd  # one that nothing counts against yet is as good as none
+        },
         "live": sorted(state.live),
     }
 

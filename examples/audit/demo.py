@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from demo_summary import told
-from stretto.agents import Usage, Work
+from stretto.agents import Grant, Usage, Work
 from stretto.agents.local import weights_of
 from stretto.agents.registry import Roster, free
 from stretto.cli.dry_run import price_line
@@ -29,7 +29,7 @@ from stretto.errors import EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_OK, StrettoError, 
 from stretto.estimate import worst_case
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.words import line, plain
-from stretto.models import resolve
+from stretto.models import BUILTIN
 from stretto.plan.model import Plan
 from stretto.report import NUSD, read
 from stretto.run import Options, Outcome, run_plan
@@ -130,7 +130,7 @@ def chosen(on: str, root: Path, repo: str) -> Choice:
     if kind == "simulated":
         return rehearsal(f"as ON={line(on)} asks for", on)
     if kind == "messages":
-        model = resolve(MODEL).id
+        model = BUILTIN.resolve(MODEL).id
         return Choice(on, model, f"audit by {model} through its API, which costs money: {line(repo)}")
     why = "" if on != "local" else absent(root)
     if why:
@@ -185,8 +185,10 @@ def agreed(yes: bool) -> bool:
 class Aside:
     """A desk for the one question that shows whether a local model works: there is nothing to be paid."""
 
-    async def reserve(self, nusd: int | None, tokens: int) -> int:
-        return 1
+    async def reserve(
+        self, nusd: int | None, input_tokens: int, output_tokens: int, *, least_nusd: int | None = None
+    ) -> Grant:
+        return Grant(1, 0)
 
     def settle(
         self,
@@ -212,7 +214,9 @@ class Aside:
 
 async def silent(roster: Roster, on: str, root: Path) -> str:
     """Why a local model does not answer, asked before the run says that it will; empty when it does."""
-    work = Work("demo", "probe", 1, "work", root, prompt="Say yes.", model=resolve(MODEL).id, max_tokens=2)
+    work = Work(
+        "demo", "probe", 1, "work", root, prompt="Say yes.", model=BUILTIN.resolve(MODEL).id, max_tokens=2
+    )
     try:
         result = await asyncio.wait_for(roster.get(on).run(work, Aside()), PATIENCE_S)
     except StrettoError as failed:

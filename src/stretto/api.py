@@ -8,16 +8,19 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from stretto.errors import StrettoError
-from stretto.estimate import Worst, worst_case
+from stretto.estimate import Estimate
 from stretto.journal.sqlite import SqliteJournal
+from stretto.models import BUILTIN, Catalogue
 from stretto.plan import model
 from stretto.plan.finding import Finding, PlanError
 from stretto.run import NO_CAP, Options, Outcome, run_plan
+from stretto.run.before import forecast
 from stretto.spec import patterns
 from stretto.spec.compile import compile_plan
 from stretto.spec.patterns import Input, Root
 from stretto.spec.placing import raw_of
 from stretto.spec.python import is_being_read
+from stretto.spec.settings import read_settings
 
 __all__ = [
     "Group",
@@ -32,22 +35,41 @@ __all__ = [
 ]
 
 
-def check(plan: Root) -> list[Finding]:
-    """Every finding, as `stretto check` prints them."""
-    return _compiled(plan)[1]
+def check(plan: Root, root: str | PurePath = ".") -> list[Finding]:
+    """Every finding, as `stretto check` prints them; the project at `root` may name further models."""
+    return _compiled(plan, "messages", _catalogue(root))[1]
 
 
-def compiled(plan: Root, on: str = "messages") -> model.Plan:
+def compiled(plan: Root, on: str = "messages", catalogue: Catalogue = BUILTIN) -> model.Plan:
     """The plan as data. Raises PlanError with every finding when it cannot run."""
-    made, findings = _compiled(plan, on)
+    made, findings = _compiled(plan, on, catalogue)
     if made is None or any(f.severity == "error" for f in findings):
         raise PlanError(findings, _file_of(plan))
     return made
 
 
-def estimate(plan: Root, on: str = "messages") -> Worst:
-    """The most that the plan's calls can cost together."""
-    return worst_case(compiled(plan, on), on)
+def estimate(
+    plan: Root,
+    on: str = "messages",
+    *,
+    inputs: dict[str, Any] | None = None,
+    parallel: int | None = None,
+    seed: int = 0,
+    root: str | PurePath = ".",
+) -> Estimate:
+    """What `stretto estimate` prints, with the history and the kept results of the project at `root`.
+
+    `.data()` of it is JSON. Starts and writes nothing.
+    """
+    catalogue = _catalogue(root)
+    made = compiled(plan, on, catalogue)
+    options = _options(plan, made, catalogue, on=on, inputs=inputs, parallel=parallel, seed=seed)
+    project = Path(root).absolute()
+    journal = SqliteJournal(project)
+    try:
+        return forecast(made, options, journal, project)
+    finally:
+        journal.close()
 
 
 async def run(
@@ -75,18 +97,11 @@ async def run(
             at=plan.at,
             next='put this under `if __name__ == "__main__":`',
         )
-    made = compiled(plan, on)
-    folder = Path(_file_of(plan)).absolute().parent
-    options = Options(
-        on=on,
-        inputs={**{name: given.default for name, given in made.inputs.items()}, **(inputs or {})},
-        cap_nusd=None if usd is None else NO_CAP if usd == "none" else int(Decimal(str(usd)) * 10**9),
-        parallel=parallel,
-        seed=seed,
-        fresh=fresh,
-        approve=approve,
-        folder=str(folder) if folder.is_dir() else "",
-    )
+    catalogue = _catalogue(root)
+    made = compiled(plan, on, catalogue)
+    options = _options(plan, made, catalogue, on=on, inputs=inputs, parallel=parallel, seed=seed)
+    options.cap_nusd = None if usd is None else NO_CAP if usd == "none" else int(Decimal(str(usd)) * 10**9)
+    options.fresh, options.approve = fresh, approve
     project = Path(root).absolute()
     journal = SqliteJournal(project)
     try:
@@ -149,8 +164,33 @@ hierarchy = Group.hierarchy
 map_reduce = Group.map_reduce
 
 
-def _compiled(plan: Root, on: str = "messages") -> tuple[model.Plan | None, list[Finding]]:
-    return compile_plan(raw_of(plan), source=_file_of(plan), on=on)
+def _compiled(plan: Root, on: str, catalogue: Catalogue) -> tuple[model.Plan | None, list[Finding]]:
+    return compile_plan(raw_of(plan), source=_file_of(plan), on=on, catalogue=catalogue)
+
+
+def _catalogue(root: str | PurePath) -> Catalogue:
+    return read_settings(Path(root).absolute()).catalogue
+
+
+def _options(
+    plan: Root,
+    made: model.Plan,
+    catalogue: Catalogue,
+    *,
+    on: str,
+    inputs: dict[str, Any] | None,
+    parallel: int | None,
+    seed: int,
+) -> Options:
+    folder = Path(_file_of(plan)).absolute().parent
+    return Options(
+        on=on,
+        inputs={**{name: given.default for name, given in made.inputs.items()}, **(inputs or {})},
+        parallel=parallel,
+        seed=seed,
+        folder=str(folder) if folder.is_dir() else "",
+        catalogue=catalogue,
+    )
 
 
 def _file_of(plan: Root) -> str:

@@ -32,6 +32,14 @@ class RunStarted(NamedTuple):
     """Resolved model id of each `agent/name` the plan uses, frozen for every resume."""
     folder: str = ""
     """Where the plan's file stands, so that its functions are found again; empty: in the root."""
+    estimate: str = ""
+    """sha of the blob with the estimate that was shown before (JSON); empty where there was none."""
+    lock: str = ""
+    """sha of the blob with the lock file that this run was started from; empty where there was none."""
+    shadow: float = 0.0
+    """Share of accepted results that the strongest model judges once more."""
+    tiers: list[list[str]] = []  # noqa: RUF012 - [all, those of auto], weakest first, never mutated
+    """The order of tiers, frozen for every resume: a rung is a place in it."""
 
 
 class RunResumed(NamedTuple):
@@ -83,7 +91,7 @@ class AttemptStarted(NamedTuple):
     task: str
     n: int
     role: str = "work"
-    """work, check, mend, backup."""
+    """work, check, shadow (a second judge of an accepted result), mend, backup."""
     rung: int = 0
     agent: str = ""
     model: str = ""
@@ -95,6 +103,8 @@ class AttemptStarted(NamedTuple):
     why: str = ""
     prompt: str = ""
     """sha of the final prompt's blob; empty where there is none."""
+    choice: str = ""
+    """sha of the blob with the decision record (JSON); empty where nothing was to decide."""
 
 
 class AttemptBound(NamedTuple):
@@ -109,6 +119,10 @@ class CallReserved(NamedTuple):
     call: int
     """Counts the calls of one attempt from 1."""
     nusd: int
+
+
+NOT_SENT = "not sent"
+"""The status of a call that was granted and then not sent: it took nothing of anything."""
 
 
 class CallSettled(NamedTuple):
@@ -190,6 +204,15 @@ class HoldReleased(NamedTuple):
     by: str
 
 
+class TierSwitched(NamedTuple):
+    """A tier is no longer (or again) tried for a family of tasks."""
+
+    family: str
+    tier: str
+    on: bool
+    evidence: str
+
+
 Event = (
     RunStarted
     | RunResumed
@@ -209,6 +232,7 @@ Event = (
     | TaskInvalidated
     | GroupClosed
     | HoldReleased
+    | TierSwitched
 )
 
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Event.__args__}
@@ -238,6 +262,11 @@ class Answer(NamedTuple):
     call: int
     granted: bool
     why: str = ""
+    """Why it may not; of a granted one, why it got less than it asked for."""
+    nusd: int = 0
+    """What was granted: with less than it asked for, only a shorter answer may be sent for."""
+    final: bool = False
+    """The cap of the task or of its group said so, and no more money will come."""
 
 
 Command = Start | Stop | Answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Usage = dict[str, int]
 """Tokens of one call by price class: input, output, cache_read, cache_write_5m, cache_write_1h."""
@@ -27,6 +27,9 @@ class Work:
     prompt: str = ""
     """The final prompt: references substituted, hand-over appended."""
     system: str = ""
+    shared: int | None = None
+    """How many characters of the prompt are worth keeping in a cache, because siblings begin with the same
+    (after the same tools and system text); None where nothing is."""
     argv: tuple[str, ...] = ()
     call: str = ""
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -39,6 +42,8 @@ class Work:
     schema: dict[str, Any] | None = None
     tools: tuple[str, ...] = ()
     max_tokens: int = 16_000
+    min_tokens: int = 0
+    """What `max_tokens` may be shrunk to where the money does not allow more; 0: it may not."""
     turns: int = 20
     env: tuple[str, ...] = ()
     """Names of the environment variables that the task may see, beside a short fixed list."""
@@ -60,7 +65,8 @@ class Result:
     error: str = ""
     cls: Literal["", "transient", "task", "run"] = ""
     why: str = ""
-    """For class `run`: quota, auth, billing or budget."""
+    """For class `run`: quota, auth, billing or budget. For class `task`: `window` where the prompt is too
+    long for this model, so that only another model could do it."""
     final: bool = False
     """True where another try cannot end otherwise: no such program, no such function."""
     retry_after_s: float | None = None
@@ -69,16 +75,38 @@ class Result:
 
 
 class CallRefused(Exception):
-    """The ledger does not let the next call be sent; the agent stops and lets this pass through."""
+    """The ledger does not let the next call be sent; the agent stops and lets this pass through.
+
+    `final`: the cap of the task itself, or of its group, is used up, so no other try would help.
+    """
+
+    def __init__(self, why: str, *, final: bool = False):
+        super().__init__(why)
+        self.final = final
+
+
+class Grant(NamedTuple):
+    """A call that may be sent: its number, and the money reserved for it."""
+
+    call: int
+    nusd: int
+    short: str = ""
+    """Whose cap had no more to give than this, where it is less than was asked for."""
+    final: bool = False
+    """That cap is the task's own, or its group's."""
 
 
 class Desk(Protocol):
     """What an attempt may ask of the house while it works. One desk per attempt."""
 
-    def reserve(self, nusd: int | None, tokens: int) -> Awaitable[int]:
-        """Asks before each paid call: its bound in nano-dollars (None: no price known) and in tokens.
+    def reserve(
+        self, nusd: int | None, input_tokens: int, output_tokens: int, *, least_nusd: int | None = None
+    ) -> Awaitable[Grant]:
+        """Asks before each paid call: its bound in nano-dollars (None: no price known), the tokens that its
+        prompt is expected to have and the most that its answer may have.
 
-        Returns the call's number once the reservation is on disk. Raises CallRefused.
+        Returns once the reservation is on disk. Where the money is short it may be of less, down to
+        `least_nusd`; then the answer must be kept so short that it cannot cost more. Raises CallRefused.
         """
 
     def settle(

@@ -10,21 +10,26 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from stretto import models
-from stretto.agents import MAX_OUTPUT_BYTES, Desk, Result, Usage, Work
+from stretto.agents import MAX_OUTPUT_BYTES, Desk, Grant, Result, Usage, Work
+from stretto.agents.affording import cut_short, longest
 from stretto.agents.answers import clean, compact, enforceable, json_in, size_of, unwrapped
 from stretto.agents.failures import Failure
-from stretto.agents.tools import GUIDE, ToolResult, Toolset
+from stretto.agents.tools import GUIDE, Repeats, ToolResult, Toolset
 from stretto.errors import StrettoError
+from stretto.models import BUILTIN, Catalogue
+from stretto.models.windows import no_room, room_tokens, surely_above
 
 MAX_CONNECTIONS = 128
 """Of one agent: the anthropic SDK answers 100-200 calls in flight well, and times out at 1,000."""
 
 HIDDEN_TOKENS = 1_000
 """What a provider adds to a prompt unseen (346 for tools, some for a schema), beside the bytes we count."""
+
+BYTES_PER_TOKEN = 3
+"""Of what is sent, for rate limits alone; see `workspace.handover.estimate_tokens`."""
 
 MAX_TOOL_CALLS = 16
 """Tool calls that are run of one turn; more are answered with an error."""
@@ -63,6 +68,9 @@ class Reply:
     """The model's turn as it must be sent back."""
     dearer: bool = False
     """It was generated where tokens cost a tenth more (Anthropic's US-only inference)."""
+    most_tokens: int = 0
+    """What it was allowed to have."""
+    grant: Grant | None = None
 
     def say(self, text: str) -> None:
         """Adds to the answer's text. Raises TooLong, because not every server keeps to `max_tokens`."""
@@ -78,6 +86,14 @@ class Reply:
 
 class TooLong(Exception):
     """The answer is larger than any output may be."""
+
+
+class Size(NamedTuple):
+    """Tokens of a prompt: the most there can be, which money is reserved for, and how many are expected."""
+
+    bound: int
+    expected: int
+    """Without what the provider will read from its cache, which no rate limit counts."""
 
 
 class Wire(Protocol):
@@ -100,6 +116,9 @@ class Wire(Protocol):
     ) -> list[dict[str, Any]]:
         """Appends the model's turn and what its tools returned; gives back what is new beside that turn."""
 
+    def limit(self, body: dict[str, Any], max_tokens: int) -> None:
+        """Sets how long the next answer may be."""
+
     def silence(self, body: dict[str, Any]) -> None:
         """Forbids further use of tools, without taking them out of the prompt's prefix."""
 
@@ -113,7 +132,8 @@ class Room:
     Before money is reserved: what waits in the pool of an HTTP client could not be told from what was sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, catalogue: Catalogue = BUILTIN) -> None:
+        self.catalogue = catalogue
         self.places = asyncio.Semaphore(MAX_CONNECTIONS)
         self.dearer = False
         """A call was billed the tenth more, so bounds count with it."""
@@ -133,20 +153,24 @@ class Conversation:
     @property
     def max_tokens(self) -> int:
         """What the task asks for, within what its model can do (a request for more is refused)."""
-        limit = models.resolve(self.work.model, "openai").max_output if self.work.model else None
+        limit = self.room.catalogue.info(self.work.model).max_output
         return self.work.max_tokens if limit is None else min(self.work.max_tokens, limit)
 
     async def run(self) -> Result:
         """Talks until there is an answer, the turns are used up, or something fails."""
         work = self.work
+        too_long = self._too_long()
+        if too_long is not None:
+            return too_long
         tools = Toolset(work.root, work.tools)
+        repeats = Repeats()
         body = self.wire.body(work, tools, self.max_tokens)
-        bound = size_of(body) + HIDDEN_TOKENS
+        size = _first_size(body)
         turns = max(1, work.turns) if tools.tools else 1
         for turn in range(1, turns + 1):
             if turn == turns and tools.tools:
                 self.wire.silence(body)
-            reply, failure = await self._call(body, bound)
+            reply, failure = await self._call(body, size)
             if failure is not None:
                 return failure.result
             if reply.stop != "tools":
@@ -154,23 +178,35 @@ class Conversation:
             if turn == turns:
                 break
             results = await self._use(tools, reply.calls)
+            said = zip(((call.name, call.given) for call in reply.calls), results, strict=True)
+            if again := repeats.told(said):
+                return Result("cut_off", reply.text, again, "task")
             say = LAST_TURN if turn + 1 == turns else ""
             added = self.wire.follow(body, reply, results, say)
-            bound = HIDDEN_TOKENS + (
-                size_of(body) if reply.usage is None else sum(reply.usage.values()) + size_of(added)
-            )
+            size = _first_size(body) if reply.usage is None else _next_size(reply.usage, added)
         error = f"it asked for tools again after all of its {turns} turns; raise `turns`, or ask for less"
         return Result("cut_off", reply.text, error, "task")
 
-    async def _call(self, body: dict[str, Any], bound: int) -> tuple[Reply, Failure | None]:
+    def _too_long(self) -> Result | None:
+        """Why the prompt certainly does not fit the model; said before anything is paid for."""
+        info = self.room.catalogue.info(self.work.model)
+        room = room_tokens(info, self.work.max_tokens)
+        least = surely_above(self.work.prompt, room)
+        if not least:
+            return None
+        error = no_room(least, info, self.work.max_tokens)
+        return Result("cut_off", error=error, cls="task", why="window", final=True)
+
+    async def _call(self, body: dict[str, Any], size: Size) -> tuple[Reply, Failure | None]:
         """One call, settled whatever happens to it."""
         async with self.room.places:
-            nusd = self._bound_nusd(body["model"], bound)
-            call = await self.desk.reserve(nusd, bound + self.max_tokens)
-            reply = Reply()
+            nusd, grant, most_tokens = await self._reserve(body["model"], size)
+            call = grant.call
+            self.wire.limit(body, most_tokens)
+            reply = Reply(grant=grant, most_tokens=most_tokens)
             failure: Failure | None = None
             try:
-                self._note_request(call, body, bound, nusd)
+                self._note_request(call, body, size.bound, nusd)
                 async with aclosing(self.wire.send(body, reply)) as events:
                     async for _ in events:
                         self.desk.beat()
@@ -186,11 +222,23 @@ class Conversation:
                 self._settle(call, body["model"], nusd, reply, failure)
         return reply, failure
 
-    def _bound_nusd(self, model: str, bound: int) -> int | None:
+    async def _reserve(self, model: str, size: Size) -> tuple[int | None, Grant, int]:
+        """The bound that was granted, the grant, and how long the answer may be under it."""
+        least, most = self.work.min_tokens, self.max_tokens
+        nusd = self._bound_nusd(model, size.bound, most)
+        least_nusd = self._bound_nusd(model, size.bound, least) if 0 < least < most else None
+        grant = await self.desk.reserve(nusd, size.expected, most, least_nusd=least_nusd)
+        if nusd is None or grant.nusd >= nusd:
+            return nusd, grant, most
+        tokens = longest(least, most, grant.nusd, lambda most: self._bound_nusd(model, size.bound, most))
+        return grant.nusd, grant, tokens
+
+    def _bound_nusd(self, model: str, bound: int, max_tokens: int) -> int | None:
         if self.free:
             return 0
         wire = self.wire
-        nusd = models.bound_nusd(model, bound, self.max_tokens, cached=wire.caches, url=wire.url)
+        catalogue = self.room.catalogue
+        nusd = catalogue.bound_nusd(model, bound, max_tokens, cached=wire.caches, url=wire.url)
         return nusd if nusd is None or not self.room.dearer else a_tenth_more(nusd)
 
     def _settle(self, call: int, asked: str, nusd: int | None, reply: Reply, failure: Failure | None) -> None:
@@ -216,10 +264,10 @@ class Conversation:
         """The price of the model that answered, should a server have taken another that has one."""
         if self.free or not usage:
             return 0
-        url = self.wire.url
-        cost = models.cost_nusd(asked, usage, url=url)
+        url, catalogue = self.wire.url, self.room.catalogue
+        cost = catalogue.cost_nusd(asked, usage, url=url)
         if cost is not None and reply.model and reply.model != asked:
-            served = models.cost_nusd(reply.model, usage, url=url)
+            served = catalogue.cost_nusd(reply.model, usage, url=url)
             cost = cost if served is None else served
         if reply.dearer:
             self.room.dearer = True
@@ -265,8 +313,7 @@ def answer_of(work: Work, reply: Reply) -> Result:
     if reply.stop == "refused":
         return Result("refused", text, f"the model refused: {reply.refusal or 'it gives no reason'}", "task")
     if reply.stop == "cut":
-        limit = "its context window" if "context" in reply.reason else "`max_tokens`"
-        return Result("cut_off", text, f"the answer was cut off at {limit} ({reply.reason})", "task")
+        return _cut_off(reply)
     if not text.strip():
         return Result("bad_output", text, "the answer is empty", "task")
     if work.output_kind != "json":
@@ -275,6 +322,28 @@ def answer_of(work: Work, reply: Reply) -> Result:
     if found is None:
         return Result("bad_output", text, f"the answer is not JSON; it starts {text[:80]!r}", "task")
     return Result("ok", unwrapped(work.schema, found))
+
+
+def _cut_off(reply: Reply) -> Result:
+    """An answer that was cut off: at the task's own limit, or because the money allowed no more."""
+    grant = reply.grant
+    if "context" in reply.reason or grant is None or not grant.short:
+        limit = "its context window" if "context" in reply.reason else "`max_tokens`"
+        return Result("cut_off", reply.text, f"the answer was cut off at {limit} ({reply.reason})", "task")
+    return cut_short(grant, reply.text, reply.most_tokens)
+
+
+def _first_size(body: dict[str, Any]) -> Size:
+    """Of a prompt of which nothing has been sent: a token is never shorter than a byte."""
+    bytes_ = size_of(body)
+    return Size(bytes_ + HIDDEN_TOKENS, bytes_ // BYTES_PER_TOKEN)
+
+
+def _next_size(usage: Usage, added: list[dict[str, Any]]) -> Size:
+    """Of a prompt that was sent and answered, and of what is new in it."""
+    known, new = sum(usage.values()), size_of(added)
+    cached = any(tokens for name, tokens in usage.items() if name.startswith("cache_"))
+    return Size(known + new + HIDDEN_TOKENS, (0 if cached else known) + new // BYTES_PER_TOKEN)
 
 
 def system_text(work: Work, tools: Toolset, *, enforced: bool) -> str:

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from stretto import models
 from stretto.agents import Desk, Result, Usage, Work
 from stretto.agents.answers import clean, parsed
 from stretto.agents.conversation import (
@@ -35,6 +34,7 @@ from stretto.agents.failures import (
 from stretto.agents.streams import events
 from stretto.agents.tools import ToolResult, Toolset
 from stretto.errors import StrettoError
+from stretto.models import BUILTIN, Catalogue
 
 try:
     import anthropic
@@ -84,11 +84,18 @@ class MessagesAgent:
     Raises StrettoError `no-api-key` when made, and `missing-extra` when the module is imported.
     """
 
-    def __init__(self, base_url: str | None = None, api_key: str | None = None, *, free: bool = False):
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        free: bool = False,
+        catalogue: Catalogue = BUILTIN,
+    ):
         url = base_url or os.environ.get("ANTHROPIC_BASE_URL") or DEFAULT_URL
         self._url = url.rstrip("/")
         self._free = free
-        self._room = Room()
+        self._room = Room(catalogue)
         token = None
         if api_key is None and base_url is None and not os.environ.get(KEY):
             token = os.environ.get(TOKEN)
@@ -108,7 +115,7 @@ class MessagesAgent:
 
     async def run(self, work: Work, desk: Desk) -> Result:
         """Carries out one attempt."""
-        wire = MessagesWire(self._client, self._url)
+        wire = MessagesWire(self._client, self._url, self._room.catalogue)
         return await Conversation(wire, work, desk, self._room, self._free).run()
 
     async def aclose(self) -> None:
@@ -119,34 +126,40 @@ class MessagesAgent:
 class MessagesWire:
     """Requests and events of the Messages API, for one conversation."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic, url: str):
+    def __init__(self, client: anthropic.AsyncAnthropic, url: str, catalogue: Catalogue = BUILTIN):
         self.url = url
         self.caches = False
         self._client = client
+        self._catalogue = catalogue
         self._marked: list[dict[str, Any]] = []
 
     def body(self, work: Work, tools: Toolset, max_tokens: int) -> dict[str, Any]:
-        """The first request; a system text or tools are kept in the cache, for siblings and later turns."""
+        """The first request: what siblings send too is kept in the cache, and what later turns read again.
+
+        The order of a request is tools, system text, messages; a mark keeps all that comes before it.
+        """
         schema = schema_of(work)
-        prompt: dict[str, Any] = {"type": "text", "text": clean(work.prompt)}
+        several = bool(tools.tools) and work.turns > 1
+        content = _content(work)
         body: dict[str, Any] = {
             "model": work.model,
             "max_tokens": max_tokens,
-            "messages": [{"role": "user", "content": [prompt]}],
+            "messages": [{"role": "user", "content": content}],
         }
         if tools.tools:
             body["tools"] = [
                 {"name": tool.name, "description": tool.description, "input_schema": tool.schema}
                 for tool in tools.tools
             ]
-            # The whole conversation is read again on each turn.
-            self._mark(prompt)
+        if several:
+            self._mark(content[-1])
         system = system_text(work, tools, enforced=schema is not None)
         if system:
-            body["system"] = [{"type": "text", "text": system, "cache_control": CACHED}]
-        self.caches = bool(system)
+            kept = several or work.shared is not None
+            body["system"] = [{"type": "text", "text": system} | ({"cache_control": CACHED} if kept else {})]
+        self.caches = several or work.shared is not None
         output: dict[str, Any] = {}
-        if work.effort and _knows(work.model, work.effort):
+        if work.effort and self._knows(work.model, work.effort):
             output["effort"] = work.effort
         if schema is not None:
             output["format"] = {"type": "json_schema", "schema": anthropic.transform_schema(schema)}
@@ -164,6 +177,11 @@ class MessagesWire:
                 yield
         if not reply.stop:
             raise Cut("the stream ended before the answer did")
+
+    def _knows(self, model: str, effort: str) -> bool:
+        """Whether a model has this level; one that is not in the catalogue is asked as the author wrote."""
+        efforts = self._catalogue.info(model).efforts
+        return efforts is None or effort in efforts
 
     def follow(
         self, body: dict[str, Any], reply: Reply, results: list[ToolResult], say: str
@@ -186,6 +204,9 @@ class MessagesWire:
         ]
         return content
 
+    def limit(self, body: dict[str, Any], max_tokens: int) -> None:
+        body["max_tokens"] = max_tokens
+
     def silence(self, body: dict[str, Any]) -> None:
         body["tool_choice"] = {"type": "none"}
 
@@ -198,9 +219,10 @@ class MessagesWire:
         return of_transport(error, self.url, anthropic.APIConnectionError)
 
     def _mark(self, block: dict[str, Any]) -> None:
-        """Marks the end of the prompt and unmarks all but the mark before; with the system's that is three.
+        """Marks the end of the prompt and unmarks all but the mark before.
 
-        The one before stays, because a lookup goes back at most 20 blocks, which one turn can exceed.
+        With those of the system text and of what siblings share that is four, the most there may be. The one
+        before stays, because a lookup goes back at most 20 blocks, which one turn can exceed.
         """
         block["cache_control"] = CACHED
         self._marked.append(block)
@@ -279,6 +301,18 @@ class _Reading:
             self._usage.update({name: value for name, value in usage.items() if value is not None})
 
 
+def _content(work: Work) -> list[dict[str, Any]]:
+    """The prompt, in two blocks where siblings share its beginning; a block may not be blank."""
+    text, shared = clean(work.prompt), work.shared or 0
+    pieces = [text[:shared], text[shared:]]
+    if not shared or not all(piece.strip() for piece in pieces):
+        pieces = [text]
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": piece} for piece in pieces]
+    if shared and (len(blocks) > 1 or shared >= len(text.rstrip())):
+        blocks[0]["cache_control"] = CACHED
+    return blocks
+
+
 def _usage(counts: Mapping[str, Any]) -> Usage | None:
     if not isinstance(counts.get("input_tokens"), int):
         return None
@@ -308,12 +342,6 @@ def _input(text: str) -> Any:
         return parsed(text or "{}")
     except ValueError:
         return None
-
-
-def _knows(model: str, effort: str) -> bool:
-    """Whether a model has this level; one that is not in the catalogue is asked as the author wrote."""
-    efforts = models.resolve(model, "openai").efforts
-    return efforts is None or effort in efforts
 
 
 def _problem(body: Any, headers: Mapping[str, str], status: int | None = None) -> Problem:

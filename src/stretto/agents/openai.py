@@ -30,6 +30,7 @@ from stretto.agents.failures import Cut, ErrorEvent, Failure, Problem, of_proble
 from stretto.agents.streams import events
 from stretto.agents.tools import ToolResult, Toolset
 from stretto.errors import StrettoError
+from stretto.models import BUILTIN, Catalogue
 
 try:
     import httpx2
@@ -65,11 +66,18 @@ class OpenAIAgent:
     `no-api-key` when made, and `missing-extra` when the module is imported.
     """
 
-    def __init__(self, base_url: str | None = None, api_key: str | None = None, *, free: bool = False):
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        free: bool = False,
+        catalogue: Catalogue = BUILTIN,
+    ):
         given, _, self._model = (base_url or "").partition("#")
         self._url = (given or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL).rstrip("/")
         self._free = free
-        self._room = Room()
+        self._room = Room(catalogue)
         self._listed: asyncio.Future[list[str]] | None = None
         self._server = Server(self._url)
         self._client = openai.AsyncOpenAI(
@@ -209,6 +217,9 @@ class OpenAIWire:
             added.append({"role": "user", "content": say})
         body["messages"] += [reply.turn, *added]
         return added
+
+    def limit(self, body: dict[str, Any], max_tokens: int) -> None:
+        body[self._server.limit_name] = max_tokens
 
     def silence(self, body: dict[str, Any]) -> None:
         body["tool_choice"] = "none"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from stretto import models
 from stretto.agents import Agent
@@ -16,6 +16,7 @@ from stretto.agents.command import Command
 from stretto.agents.function import Function
 from stretto.agents.simulated import Simulated, options_of
 from stretto.errors import StrettoError
+from stretto.models import BUILTIN, Catalogue
 
 
 class Setting(NamedTuple):
@@ -26,6 +27,8 @@ class Setting(NamedTuple):
     environ: Mapping[str, str]
     folder: Path | None
     """Where the plan's file stands, if it is not the root."""
+    catalogue: Catalogue = BUILTIN
+    """The models there are, and what they cost."""
 
 
 @runtime_checkable
@@ -46,8 +49,10 @@ class Roster:
         seed: int = 0,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        catalogue: Catalogue = BUILTIN,
     ):
-        self._setting = Setting(root, seed, os.environ if environ is None else environ, folder)
+        environ = os.environ if environ is None else environ
+        self._setting = Setting(root, seed, environ, folder, catalogue)
         self._agents: dict[str, Agent] = {}
 
     def get(self, name: str) -> Agent:
@@ -114,19 +119,23 @@ def _function(argument: str, setting: Setting) -> Agent:
 
 
 def _simulated(argument: str, setting: Setting) -> Agent:
-    return Simulated(setting.seed, options_of(argument))
+    return Simulated(setting.seed, options_of(argument), setting.catalogue)
 
 
 # The others bring a large package with them, which is imported only by whoever asks for it.
 
 
+def _api(name: str) -> Any:
+    return import_module(f"stretto.agents.{name}")
+
+
 def _messages(argument: str, setting: Setting) -> Agent:
-    agent: Agent = import_module("stretto.agents.messages").MessagesAgent(argument or None)
+    agent: Agent = _api("messages").MessagesAgent(argument or None, catalogue=setting.catalogue)
     return agent
 
 
 def _openai(argument: str, setting: Setting) -> Agent:
-    agent: Agent = import_module("stretto.agents.openai").OpenAIAgent(argument or None)
+    agent: Agent = _api("openai").OpenAIAgent(argument or None, catalogue=setting.catalogue)
     return agent
 
 

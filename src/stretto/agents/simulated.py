@@ -15,10 +15,11 @@ from dataclasses import dataclass, fields
 from statistics import NormalDist
 from typing import Any
 
-from stretto import models
 from stretto.agents import Desk, Result, Usage, Work
+from stretto.agents.affording import cut_short, longest
 from stretto.agents.instances import LIST_ENTRIES, instance
 from stretto.errors import StrettoError
+from stretto.models import BUILTIN, Catalogue
 from stretto.workspace.handover import estimate_tokens
 
 BEAT_S = 5.0
@@ -82,13 +83,14 @@ class Options:
 class Simulated:
     """The agent `simulated`. One object serves any number of attempts at once."""
 
-    def __init__(self, seed: int = 0, options: Options | None = None):
+    def __init__(self, seed: int = 0, options: Options | None = None, catalogue: Catalogue = BUILTIN):
         self.options = options or Options()
+        self._catalogue = catalogue
         self._seed = seed if self.options.seed is None else self.options.seed
 
     async def run(self, work: Work, desk: Desk) -> Result:
         chances = _chances(f"{self._seed}/{work.task}/{work.n}/{work.role}")
-        figures = FIGURES.get(_tier(work.model), _OTHER)
+        figures = FIGURES.get(self._catalogue.info(work.model).tier, _OTHER)
         outcome = self._outcome(chances[0], figures)
         wide = math.exp(SPREAD * _INVERSE(chances[1]))
         usage = self._usage(work, outcome, figures, wide)
@@ -133,8 +135,19 @@ class Simulated:
     ) -> Result:
         """The same through the ledger: one call, reserved at its bound and settled whatever happens."""
         bytes_in = len(work.prompt.encode(errors="surrogatepass")) + len(work.system.encode())
-        bound = models.bound_nusd(work.model, bytes_in, work.max_tokens, cached=False)
-        call = await desk.reserve(bound, bytes_in + work.max_tokens)
+
+        def bound_of(tokens: int) -> int | None:
+            return self._catalogue.bound_nusd(work.model, bytes_in, tokens, cached=False)
+
+        least, most = work.min_tokens, work.max_tokens
+        bound = bound_of(most)
+        least_nusd = bound_of(least) if 0 < least < most else None
+        grant = await desk.reserve(bound, usage["input"], most, least_nusd=least_nusd)
+        if bound is not None and grant.nusd < bound:
+            bound = grant.nusd
+            most = longest(least, most, bound, bound_of)
+            if usage["output"] > most:
+                usage["output"], outcome = most, "short" if outcome in ("ok", "cut_off") else outcome
         arrived: Usage | None = None
         try:
             await _pass(seconds, desk, stalls=outcome == "stall")
@@ -142,9 +155,11 @@ class Simulated:
             if chances[2] < self.options.lost:
                 arrived, outcome = None, "transient"
         finally:
-            cost = models.cost_nusd(work.model, arrived) if arrived is not None else bound
+            cost = self._catalogue.cost_nusd(work.model, arrived) if arrived is not None else bound
             status = "ok" if arrived else "error"
-            desk.settle(call, work.model, arrived, cost or 0, status=status, stop=outcome)
+            desk.settle(grant.call, work.model, arrived, cost or 0, status=status, stop=outcome)
+        if outcome == "short":
+            return cut_short(grant, "[simulated] an answer that", most)
         return self._result(work, outcome, chances)
 
     def _result(self, work: Work, outcome: str, chances: list[float]) -> Result:
@@ -196,10 +211,6 @@ def _chances(key: str) -> list[float]:
     """Four numbers between 0 and 1, never either, from a hash: 2 µs, where seeding a generator takes 10."""
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return [(int.from_bytes(digest[k : k + 4], "big") + 0.5) / _WIDE for k in (0, 4, 8, 12)]
-
-
-def _tier(model: str) -> str:
-    return next((tier for tier in FIGURES if tier in model), "")
 
 
 def _about(work: Work) -> str:

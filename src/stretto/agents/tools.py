@@ -9,7 +9,7 @@ import asyncio
 import difflib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from stretto.agents import fence
 from stretto.agents.fence import Refused, inside
 from stretto.errors import StrettoError
+from stretto.plan.model import canonical
 
 MAX_RESULT_BYTES = 40_000
 """Of one tool's answer: about 10,000 tokens."""
@@ -26,6 +27,10 @@ MAX_LINES = 400
 """Lines that one `read` returns where it is not told how many."""
 
 MAX_ENTRIES = 500
+SHOWN_CHARS = 100
+"""Of the input of a tool in an error."""
+MAX_SAME = 3
+"""Turns in a row in which a model may ask for the same and be told the same."""
 SEARCH_S = 5.0
 """How long a search may take; its process is killed somewhat later, should it not stop by itself."""
 SEARCH_GRACE_S = 2.0
@@ -145,6 +150,30 @@ class Toolset:
         if "error" in answer:
             raise Refused(answer["error"])
         return answer["text"]
+
+
+class Repeats:
+    """How often in a row a model asked for the same and was told the same: then it is stuck."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str], int] = {}
+
+    def told(self, turn: Iterable[tuple[tuple[str, Any], ToolResult]]) -> str:
+        """What is wrong, where every call of this turn repeats the ones before it; else nothing.
+
+        A turn that has one new call beside old ones goes on.
+        """
+        before, self._counts = self._counts, {}
+        for (name, given), result in turn:
+            key = (name, canonical(given), result.text)
+            self._counts[key] = before.get(key, 0) + 1
+        if not self._counts or min(self._counts.values()) < MAX_SAME:
+            return ""
+        name, given, _ = next(iter(self._counts))
+        shown = given if len(given) <= SHOWN_CHARS else f"{given[:SHOWN_CHARS]}..."
+        return f"it repeated the same tool call ({name} {shown}) {MAX_SAME} times"
 
 
 async def _in_process(ask: bytes) -> dict[str, str]:

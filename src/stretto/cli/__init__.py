@@ -95,8 +95,10 @@ def _answer(words: list[str]) -> int:
         print(f"stretto {stretto.__version__}")
         return EXIT_OK
     if words[0] == "help":
-        words = [words[1], "--help"]
+        words = [*words[1:], "--help"]
     name, *rest = words
+    if rest and f"{name} {rest[0]}" in VERBS:
+        name, rest = f"{name} {rest[0]}", rest[1:]
     if name not in VERBS:
         raise _unknown_verb(name)
     flags = parser(name)
@@ -104,7 +106,7 @@ def _answer(words: list[str]) -> int:
         print(flags.format_help(), end="")
         return EXIT_OK
     args = flags.parse_args(rest)
-    carry_out = getattr(_late(VERBS[name].module), name)
+    carry_out = getattr(_late(VERBS[name].module), name.split()[-1])
     code: int = carry_out(args)
     return code
 

@@ -20,6 +20,8 @@ from stretto.cli.project import journal_of, root_of
 from stretto.errors import EXIT_OK, EXIT_PROBLEM, StrettoError
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.words import columns, line, many, size
+from stretto.spec.settings import NAME as SETTINGS
+from stretto.spec.settings import read_settings
 
 LEAST_FREE_BYTES = 200_000_000
 CORE = ("genai-prices", "PyYAML", "rich")
@@ -61,7 +63,7 @@ class Look(NamedTuple):
 def doctor(args: Namespace) -> int:
     """Prints what was looked at; 1 when something has to be mended."""
     with journal_of(args) as journal:
-        looks = [*_installation(), *_model(root_of(args)), *_project(journal)]
+        looks = [*_installation(), *_model(root_of(args)), *_settings(root_of(args)), *_project(journal)]
     ill = any(look.state == "problem" for look in looks)
     if args.json:
         print(
@@ -118,6 +120,17 @@ def _model(root: Path) -> Iterator[Look]:
         yield Look("local model", "absent", failed.what, failed.next)
     else:
         yield Look("local model", "ok", f"{weights.name}, {size(weights.stat().st_size)}")
+
+
+def _settings(root: Path) -> Iterator[Look]:
+    try:
+        found = read_settings(root)
+    except StrettoError as failed:
+        at = f", first at {failed.at}" if failed.at else ""
+        yield Look(SETTINGS, "problem", f"{failed.what}{at}", failed.next)
+    else:
+        says = f"{many(len(found.catalogue.models), 'model')}" if found.source else "not there, nor needed"
+        yield Look(SETTINGS, "ok" if found.source else "absent", says)
 
 
 def _project(journal: SqliteJournal) -> Iterator[Look]:

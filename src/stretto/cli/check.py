@@ -13,13 +13,14 @@ from stretto.plan.graph import build
 from stretto.plan.model import Plan, Task
 from stretto.spec.jsonschema import plan_schema
 from stretto.spec.load import load
+from stretto.spec.settings import read_settings
 
 SCHEMA = "stretto/check/1"
 
 
 def check(args: Namespace) -> int:
     """Prints every finding; 1 when there are errors, or warnings under --strict."""
-    plan, findings, _ = load(args.plan, args.plan_name)
+    plan, findings, _ = load(args.plan, args.plan_name, catalogue=read_settings(args.root).catalogue)
     bad = {"error", "warning"} if args.strict else {"error"}
     wrong = plan is None or any(f.severity in bad for f in findings)
     if args.json:

@@ -11,20 +11,22 @@ from typing import Any
 
 from stretto.agents.registry import Roster, free
 from stretto.cli.follow import redone
+from stretto.cli.forecast import worst_words
+from stretto.cli.money import price_of_rest
 from stretto.estimate import Worst, worst_case
 from stretto.journal import RunInfo
 from stretto.journal.sqlite import SqliteJournal
-from stretto.live.words import cap, line, many, plain, usd
-from stretto.models import resolve
+from stretto.live.words import cap, line, many, plain
 from stretto.plan.graph import Element, Graph, build
 from stretto.plan.model import Plan, Task, canonical
 from stretto.plan.references import Ref
-from stretto.report import Rest, dollars, rest_of
+from stretto.plan.templates import handed_needs, is_shared, template_of
+from stretto.report import Rest, dollars, foreseen_in, rest_of
 from stretto.run import Options, boot_id, cap_of, check_resumable, load_state
 from stretto.run.prepare import fill
 from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.vertex import SETTLED
-from stretto.workspace.handover import Block, hand_over, substitute
+from stretto.workspace.handover import Block, lay_out, substitute
 
 NAMED = 8
 
@@ -32,7 +34,7 @@ NAMED = 8
 def print_plan(plan: Plan, options: Options, root: Path, *, as_json: bool) -> None:
     """Prints what a run would send and call, without starting or writing anything."""
     graph = build(plan)
-    worst = worst_case(plan, options.on, graph, free)
+    worst = worst_case(plan, options.on, graph, free, options.catalogue)
     limit = cap_of(plan, options, Roster(root, seed=options.seed))
     tasks = [_task_data(plan, element, options) for element in in_order(graph)]
     if as_json:
@@ -56,14 +58,8 @@ def print_plan(plan: Plan, options: Options, root: Path, *, as_json: bool) -> No
 def price_line(worst: Worst, limit: int | None) -> str:
     """What a run may cost at most, and what it may not exceed."""
     if not worst.calls and not worst.unknown:
-        return "nothing to pay: no prompt goes to an agent that costs money"
-    if worst.nusd is None:
-        most = f"worst case unknown ({'; '.join(worst.unknown[:3])})"
-    else:
-        most = f"worst case {usd(worst.nusd)} in {many(worst.calls, 'call')}"
-    if worst.turns:
-        most += f", and more where tools are used ({', '.join(worst.turns[:3])})"
-    return f"{most}; {cap(limit)}"
+        return worst_words(worst)
+    return f"worst case {worst_words(worst)}; {cap(limit)}"
 
 
 _Point = tuple[Element, bool]
@@ -108,9 +104,9 @@ def _task_data(plan: Plan, element: Element, options: Options) -> dict[str, Any]
     find = _finder(plan, element, options.inputs)
     handed = _handed(element)
     if task.action == "prompt":
-        data["model"] = None if agent.partition(":")[0] in MODELLESS else resolve(task.model, agent).id
-        blocks = [Block(name, f"<output of {name}>", "") for name in handed]
-        data["prompt"] = hand_over(substitute(task.prompt, find), blocks, can_read_files=False)[0]
+        modelless = agent.partition(":")[0] in MODELLESS
+        data["model"] = None if modelless else options.catalogue.resolve(task.model, agent).id
+        data["prompt"] = _prompt(element, substitute(task.prompt, find), handed)
     elif task.action == "run":
         data["run"] = [substitute(word, find) for word in task.run]
         if handed:
@@ -159,16 +155,23 @@ def _eaches(element: Element) -> Iterator[str]:
 
 
 def _handed(element: Element) -> list[str]:
-    """Names of what is handed over: own needs, and those of the groups whose first task it is."""
-    names = [need.tail for need in element.needs if need.handed]
-    here = element
-    while here.owner is not None and not any(need.base is here.owner for need in here.needs):
-        here = here.owner
-        names += [need.tail for need in here.needs if need.handed]
+    """Names of what is handed over."""
+    names = [need.tail for need in handed_needs(element)]
     task = element.part
     if isinstance(task, Task) and task.reduce:
         names.append(f"up to {task.fan_in} entries of {task.reduce}")
     return names
+
+
+def _prompt(element: Element, prompt: str, handed: list[str]) -> str:
+    """The prompt with what is handed over; what all items of a template get comes first."""
+    template = template_of(element)
+    shared = {need.tail for need in handed_needs(element) if is_shared(need, template)}
+    outer, inner = (
+        [Block(name, f"<output of {name}>", "") for name in handed if (name in shared) == first]
+        for first in (True, False)
+    )
+    return lay_out("", prompt, outer, inner, can_read_files=False).text
 
 
 def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
@@ -213,8 +216,7 @@ def rest_lines(run: str, rest: Rest) -> list[str]:
             reasons.append("members that are not known")
         lines.append(f"  cost unknown: {', '.join(reasons)}")
     else:
-        about = f"costs about {usd(rest.nusd)}, by what their siblings have cost"
-        lines.append(f"  {about if rest.nusd else 'costs nothing'}")
+        lines.append(f"  {price_of_rest(rest)}")
     return lines
 
 
@@ -231,10 +233,10 @@ def print_rest(
     for id in redo:
         if state.vertices[id].state >= SETTLED:
             scheduler.redo(id, "resume --redo")
-    rest = rest_of(state, redo)
+    rest = rest_of(state, redo, foreseen_in(journal, state))
     if as_json:
-        data = {**rest._asdict(), "usd": dollars(rest.nusd)}
-        del data["nusd"]
+        data = {**rest._asdict(), "usd": dollars(rest.nusd), "usd_high": dollars(rest.high_nusd)}
+        del data["nusd"], data["high_nusd"]
         print(json.dumps({"schema": "stretto/rest/1", "run": info.run, **data}))
     else:
         print(plain("\n".join(rest_lines(info.run, rest))))

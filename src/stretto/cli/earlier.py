@@ -9,6 +9,8 @@ from stretto.plan.model import Plan
 from stretto.report import History, read, tasks_of
 from stretto.scheduler.vertex import SUCCEEDED, good
 
+SAMPLE = "-sample"
+"""How the name of a run ends that carried out only the first items of a plan's lists."""
 LOOKED_AT = 20
 """How many runs of the same plan are looked through, the newest first."""
 
@@ -19,7 +21,7 @@ def taken_from(journal: SqliteJournal, plan: Plan, only: str) -> dict[str, Kept]
     `plan` is pruned to `only` already. Raises `no-earlier-run`, with what is missing in the newest one.
     """
     missing = ""
-    runs = [info for info in journal.runs() if info.plan_name == plan.name]
+    runs = [i for i in journal.runs() if i.plan_name == plan.name and not i.run.endswith(SAMPLE)]
     for info in runs[:LOOKED_AT]:
         history = read(journal, info.run)
         lacking = _lacking(history, plan, only)

@@ -13,13 +13,16 @@ from typing import TextIO
 from rich.console import Console
 
 from stretto import events as ev
+from stretto.cli.money import closing, left_lines, resume_cap, switch_words
+from stretto.errors import StrettoError
 from stretto.journal import Journal
 from stretto.live.lines import LineLog
 from stretto.live.notes import Notes
 from stretto.live.stream import JsonStream
 from stretto.live.view import LiveView
 from stretto.live.words import cap, clock, line, many, usd
-from stretto.report import tasks_of
+from stretto.models import BUILTIN, Catalogue
+from stretto.report import History, read, tasks_of
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
     CANCELLED,
@@ -45,12 +48,20 @@ FAILED_WORD = "failed"
 class Screen:
     """The views of one command: progress on stderr, a stream of events on stdout."""
 
-    def __init__(self, args: Namespace, journal: Journal, out: TextIO, own: bool = True):
+    def __init__(
+        self,
+        args: Namespace,
+        journal: Journal,
+        out: TextIO,
+        own: bool = True,
+        catalogue: Catalogue = BUILTIN,
+    ):
         self.notes = Notes()
         self._args = args
         self._journal = journal
         self._out = out
         self._own = own
+        self._catalogue = catalogue
         self._view: View | None = None
 
     def open(self, run: str, state: State, *, after: int = 0, seconds: float = 0.0) -> None:
@@ -85,14 +96,50 @@ class Screen:
             return None
         if sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb":
             return LiveView(Console(stderr=True), self.notes)
-        return LineLog(lambda text: print(text, file=sys.stderr, flush=True), self._own)
+        return LineLog(lambda text: print(text, file=sys.stderr, flush=True), self._own, self._catalogue)
 
     def _print(self, text: str) -> None:
         print(text, file=self._out, flush=True)
 
 
-def summary(run: str, state: State, notes: Notes, seconds: float) -> list[str]:
-    """What people read last: how it ended, how many tasks, what it cost, where the results are."""
+def ending(
+    journal: Journal,
+    run: str,
+    state: State,
+    notes: Notes,
+    seconds: float,
+    history: History | None = None,
+    catalogue: Catalogue = BUILTIN,
+) -> list[str]:
+    """The summary, the estimate beside what it became, what was saved, what is left, how to go on."""
+    history = history or _history(journal, run, state)
+    money = closing(journal, history, catalogue) if history is not None else []
+    next = how_to_go_on(run, state, resume_cap(journal, state, catalogue))
+    return [*summary(run, state, notes, seconds, money), *left_lines(journal, state), *filter(None, [next])]
+
+
+def _history(journal: Journal, run: str, state: State) -> History | None:
+    """Read only where there is more to say than the state knows: that takes some 25 us an event."""
+    started = state.started
+    if started is None or not (state.ledger.calls or started.estimate or _declares(state)):
+        return None
+    try:
+        return read(journal, run)
+    except StrettoError:
+        return None  # a journal that cannot be read has been told of already, and the run has ended
+
+
+def _declares(state: State) -> bool:
+    """Whether the plan says what it would cost otherwise."""
+    expects = (element.part.expect for element in state.graph.elements.values())
+    return bool(state.plan.baselines) or any(e is not None and e.strongest_nusd is not None for e in expects)
+
+
+def summary(run: str, state: State, notes: Notes, seconds: float, money: Sequence[str] = ()) -> list[str]:
+    """What people read last: how it ended, how many tasks, what it cost, where the results are.
+
+    `money` are more lines about it.
+    """
     counts = [0] * len(STATES)
     for row in state.rows.values():
         for k, number in enumerate(row.counts):
@@ -109,6 +156,8 @@ def summary(run: str, state: State, notes: Notes, seconds: float) -> list[str]:
         f"run {run} {state.status}{why} after {clock(seconds)}",
         f"  tasks   {tasks}",
         f"  money   {_money(state, notes)}",
+        *money,
+        *(f"  tiers   {switch_words(switch)}" for switch in state.switched),
     ]
     if notes.kept_count:
         names = ", ".join(f"{task} from {source}" for task, source, _ in notes.kept)
@@ -164,7 +213,8 @@ def _waits(state: State) -> str:
         return ""
     if paused.why == "budget" and paused.need_nusd and ledger.cap_nusd is not None:
         left = max(0, ledger.cap_nusd - ledger.committed_nusd)
-        return f"the next call may cost {usd(paused.need_nusd)}, and {usd(left)} of the cap is left"
+        what = line(paused.note, 200) or f"the next call may cost {usd(paused.need_nusd)}"
+        return f"{what}, and {usd(left)} of the cap is left"
     until = ""
     if paused.until_us is not None:
         until = f"until {time.strftime('%Y-%m-%d %H:%M', time.localtime(paused.until_us / 1e6))}"
@@ -190,8 +240,8 @@ def _results(state: State) -> list[str]:
     return [id for id in ends if state.vertices[id].state == SUCCEEDED][:NAMED]
 
 
-def how_to_go_on(run: str, state: State) -> str:
-    """The last line: how to go on where that is possible; empty after a success."""
+def how_to_go_on(run: str, state: State, cap: str = "") -> str:
+    """The last line: how to go on where that is possible; empty after a success. `cap` is a sum that does."""
     paused = state.paused
     if state.status == "succeeded":
         return ""
@@ -206,7 +256,7 @@ def how_to_go_on(run: str, state: State) -> str:
     if paused is not None and paused.why == "approval":
         return f"to go on: stretto approve {run}, then stretto resume {run}"
     if paused is not None and paused.why == "budget":
-        return f"to go on: stretto resume {run} --usd {_next_cap(state)}"
+        return f"to go on: stretto resume {run} --usd {cap or _next_cap(state)}"
     return f"to go on: stretto resume {run}"
 
 

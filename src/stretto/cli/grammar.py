@@ -15,6 +15,8 @@ from stretto.errors import StrettoError
 NO_CAP = -1
 """`--usd none`, as `run.Options` understands it."""
 NUSD = 1_000_000_000
+LOCK_SUFFIX = ".lock.json"
+"""How a lock file is known (`spec.lock` says the same)."""
 
 
 class Verb(NamedTuple):
@@ -67,7 +69,7 @@ def parser(verb: str) -> ArgumentParser:
 
 def overview() -> str:
     """What `stretto --help` prints."""
-    rows = "\n".join(f"  {name:<9}{verb.summary}" for name, verb in VERBS.items())
+    rows = "\n".join(f"  {name:<13}{verb.summary}" for name, verb in VERBS.items())
     return (
         "usage: stretto VERB [...]\n\n"
         "Stretto orchestrates many LLM agents: plans with parallel parts, a budget that holds, and runs\n"
@@ -116,6 +118,17 @@ def duration(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def share(text: str) -> float:
+    """0 to 1 of `5%` or `0.05`."""
+    try:
+        amount = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= 1:
+        raise ArgumentTypeError(f"{text!r} is no share: write 5% or 0.05")
+    return amount
+
+
 def pair(text: str) -> tuple[str, str]:
     """`name=value` of an input."""
     name, equals, value = text.partition("=")
@@ -143,7 +156,7 @@ def _which_run(flags: ArgumentParser) -> None:
 
 def _plan(flags: ArgumentParser) -> None:
     flags.add_argument(
-        "plan", metavar="PLAN", type=Path, help="a .yaml file, or a .py file that makes a plan"
+        "plan", metavar="PLAN", type=Path, help="a .yaml file, a .py file that makes a plan, or a lock file"
     )
     flags.add_argument(
         "--plan", dest="plan_name", metavar="NAME", default="", help="which plan of a .py file"
@@ -178,6 +191,35 @@ def _check(flags: ArgumentParser) -> None:
     _plan(flags)
     flags.add_argument("--strict", action="store_true", help="warnings count as errors")
     _json(flags)
+    text = "the project whose `stretto.toml` names further models (default: this folder)"
+    flags.add_argument("--root", metavar="DIR", type=Path, default=Path(), help=text)
+
+
+def _setting(flags: ArgumentParser) -> None:
+    """With what a plan is run, or priced."""
+    text = "a value for one of the plan's inputs; may be repeated"
+    flags.add_argument(
+        "--in", dest="inputs", metavar="NAME=VALUE", type=pair, action="append", default=[], help=text
+    )
+    text = "how many attempts may run side by side (default: as the plan says)"
+    flags.add_argument("--parallel", metavar="N", type=count, default=None, help=text)
+
+
+def _estimate(flags: ArgumentParser) -> None:
+    _plan(flags)
+    text = "who would answer prompts: messages, openai:URL, local, simulated (default: messages)"
+    flags.add_argument("--on", metavar="AGENT", default="", help=text)
+    text = "the cap in dollars to hold the estimate against, and that of --sample; `none`: no cap"
+    flags.add_argument("--usd", metavar="N", type=money, default=None, help=text)
+    _setting(flags)
+    text = "what chance is made from (default: 0)"
+    flags.add_argument("--seed", metavar="N", type=int, default=0, help=text)
+    text = "really run the first N items of each wide fan-out, under the cap; their results are kept"
+    flags.add_argument("--sample", metavar="N", type=count, default=None, help=text)
+    text = f"write a lock file (default: beside the plan) that `stretto run` takes; ends in {LOCK_SUFFIX}"
+    flags.add_argument("--lock", metavar="FILE", nargs="?", const="", default=None, help=text)
+    _json(flags)
+    _root(flags)
 
 
 def _run(flags: ArgumentParser) -> None:
@@ -187,14 +229,13 @@ def _run(flags: ArgumentParser) -> None:
     )
     flags.add_argument("--on", metavar="AGENT", default="", help=text)
     _spending(flags)
-    text = "a value for one of the plan's inputs; may be repeated"
-    flags.add_argument(
-        "--in", dest="inputs", metavar="NAME=VALUE", type=pair, action="append", default=[], help=text
-    )
-    text = "how many attempts may run side by side (default: as the plan says)"
-    flags.add_argument("--parallel", metavar="N", type=count, default=None, help=text)
+    _setting(flags)
     text = "what chance is made from: jitter, simulated agents (default: 0)"
     flags.add_argument("--seed", metavar="N", type=int, default=0, help=text)
+    text = "ask before the run is expected to cost more than this (default: the high end of its estimate)"
+    flags.add_argument("--ask-above", metavar="N", type=money, default=None, help=text)
+    text = "share of accepted results that the strongest model judges once more, such as 5%% (default: none)"
+    flags.add_argument("--shadow", metavar="SHARE", type=share, default=0.0, help=text)
     part = flags.add_mutually_exclusive_group()
     text = "run only this task or group; what it needs is taken from the newest earlier run"
     part.add_argument("--only", metavar="TASK", default="", help=text)
@@ -245,6 +286,20 @@ def _project(flags: ArgumentParser) -> None:
     _root(flags)
 
 
+def _pick(flags: ArgumentParser) -> None:
+    text = "the task in words or as a JSON object; `-` reads it from standard input"
+    flags.add_argument("text", metavar="TASK", help=text)
+    one = flags.add_mutually_exclusive_group()
+    _json(one)
+    text = "with `-`: a task a line, in words or as JSON, each answered by one JSON object a line, in order"
+    one.add_argument("--jsonl", action="store_true", help=text)
+    text = "a command or function checks the answer, so a weaker model may try first"
+    flags.add_argument("--check", dest="has_check", action="store_true", help=text)
+    text = "who would answer: messages, openai:URL, local, simulated (default: messages)"
+    flags.add_argument("--on", metavar="AGENT", default="", help=text)
+    _root(flags)
+
+
 def _one_run(flags: ArgumentParser) -> None:
     _which_run(flags)
     _root(flags)
@@ -274,6 +329,32 @@ VERBS: dict[str, Verb] = {
         "and spends nothing. A .py file is executed, because that is how it makes its plan.",
         "stretto check stretto.yaml --strict",
         _check,
+    ),
+    "estimate": Verb(
+        "estimate",
+        "say what a plan will cost and how long it will take",
+        "Says what a plan will cost and how long it will take, as a range, with the worst case, what binds, "
+        "and what other ways to do the same would take. Starts nothing and spends nothing, unless "
+        "--sample is given. Exits with 0 also above the cap, and says so.",
+        "stretto estimate stretto.yaml --usd 2 --lock",
+        _estimate,
+    ),
+    "models": Verb(
+        "models",
+        "list the models there are",
+        "Lists the models with what they can do and cost, those of the project's `stretto.toml` among them. "
+        "What is not known is said to be unknown.",
+        "stretto models",
+        _project,
+    ),
+    "models pick": Verb(
+        "pick",
+        "say which model a task would get, and why",
+        "Says which model and effort a task would get, what comes second and why it lost, what an attempt "
+        "would cost, and how well that is known: from what this project's runs have shown, else from the "
+        "words. A model that the task names is honoured. Asks no model and spends nothing.",
+        'stretto models pick "Find the root cause of the flaky test"',
+        _pick,
     ),
     "run": Verb(
         "run",

@@ -7,16 +7,22 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from stretto.agents.registry import NAMES, Roster, free
 from stretto.cli.check import finding_lines
-from stretto.errors import StrettoError
+from stretto.errors import StrettoError, render
 from stretto.journal import RunInfo
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.words import line, plain
+from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import PlanError
 from stretto.plan.model import Plan
 from stretto.spec.load import load
+from stretto.spec.settings import read_settings
 
+DEFAULT_AGENT = "messages"
+"""Claude's API, where nobody else is named."""
 SHOWN = 5
 
 
@@ -60,15 +66,50 @@ def run_named(journal: SqliteJournal, word: str) -> RunInfo:
     raise StrettoError("no-such-run", what, next=f"`stretto ls` lists them; the newest are: {names}")
 
 
-def plan_of(path: Path, name: str, on: str = "messages") -> Plan:
+def catalogue_of(root: Path) -> Catalogue:
+    """The models of the project, by its `stretto.toml`. Raises `bad-settings`."""
+    return read_settings(root).catalogue
+
+
+def catalogue_to_look_with(root: Path) -> Catalogue:
+    """The same for whoever only looks at runs: a mistake in the file is said, and hides nothing."""
+    try:
+        return catalogue_of(root)
+    except StrettoError as failed:
+        print(plain(f"{render(failed)}\n what follows is told without these settings"), file=sys.stderr)
+        return BUILTIN
+
+
+def plan_of(path: Path, name: str, on: str = "messages", catalogue: Catalogue = BUILTIN) -> Plan:
     """The plan of a file; warnings go to stderr. Raises PlanError with all findings when it cannot run."""
-    plan, findings, _ = load(path, name, on)
+    plan, findings, _ = load(path, name, on, catalogue)
     if plan is None or any(f.severity == "error" for f in findings):
         raise PlanError(findings, str(path))
     for finding in findings:
         if finding.severity == "warning":
             print(plain("\n".join(finding_lines(finding))), file=sys.stderr)
     return plan
+
+
+def check_agent(on: str, root: Path) -> None:
+    """Raises `no-such-agent` or `bad-agent-option` for a word that means no agent, asked or not."""
+    kind, _, argument = on.partition(":")
+    if kind not in NAMES:
+        Roster(root).get(on)
+    if kind == "simulated":
+        free(on)
+    url = urlsplit(argument.partition("#")[0]) if kind in ("messages", "openai") else None
+    if url is not None and argument and (url.scheme not in ("http", "https") or not url.hostname):
+        raise StrettoError(
+            "bad-agent-option",
+            f"behind `{kind}:` stands the URL of a server, and {line(argument)!r} is none",
+            next=f"`--on {kind}:http://127.0.0.1:8080/v1`, or `--on {kind}` for its usual one",
+        )
+
+
+def plan_folder(folder: Path, root: Path) -> str:
+    """Where a plan's functions stand, as `run.Options` wants it: empty where that is the root."""
+    return "" if folder == root else str(folder)
 
 
 def confirmed(question: str) -> bool:

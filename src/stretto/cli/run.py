@@ -12,34 +12,52 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
 
-from stretto.agents.registry import NAMES, Roster, free
-from stretto.cli.dry_run import price_line, print_plan, print_rest, rest_lines
+from stretto.agents.registry import Roster, free
+from stretto.cli.dry_run import print_plan, print_rest, rest_lines
 from stretto.cli.earlier import taken_from
-from stretto.cli.follow import FAILED_WORD, Screen, how_to_go_on, redone, summary
-from stretto.cli.project import confirmed, journal_of, plan_of, root_of, run_named
+from stretto.cli.follow import FAILED_WORD, Screen, ending, redone
+from stretto.cli.forecast import price_lines
+from stretto.cli.locking import approved, folder_of, unlocked
+from stretto.cli.project import (
+    DEFAULT_AGENT,
+    catalogue_of,
+    check_agent,
+    confirmed,
+    journal_of,
+    plan_folder,
+    plan_of,
+    root_of,
+    run_named,
+)
 from stretto.errors import EXIT_OK, StrettoError
-from stretto.estimate import worst_case
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.words import cap, line, many, plain, usd
+from stretto.models import Catalogue
 from stretto.plan.graph import build
 from stretto.plan.model import Plan, Task
 from stretto.plan.prune import find, prune
-from stretto.report import data_of, materialise, read, rest_of
+from stretto.report import data_of, foreseen_in, materialise, read, rest_of
 from stretto.run import Options, Outcome, agents_used, cap_of, resume_run, run_plan
+from stretto.run.before import forecast
 from stretto.run.loop import Loop
 from stretto.spec.load import inputs_from
-
-DEFAULT_AGENT = "messages"
+from stretto.spec.lock import Lock, is_lock, lock_text
 
 
 def run(args: Namespace) -> int:
     """Carries out a plan as a new run; the exit code says how it ended."""
     root = root_of(args)
+    catalogue = catalogue_of(root)
+    lock = None
+    if is_lock(args.plan):
+        args, lock = unlocked(args, root, catalogue)
     if args.on:
-        _check_agent(args.on, root)
-    plan = plan_of(args.plan, args.plan_name, args.on or DEFAULT_AGENT)
+        check_agent(args.on, root)
+    if lock is not None:
+        plan = lock.plan
+    else:
+        plan = plan_of(args.plan, args.plan_name, args.on or DEFAULT_AGENT, catalogue)
     _check_answers(plan, args.on)
     target = args.only or args.until
     if target:
@@ -54,8 +72,12 @@ def run(args: Namespace) -> int:
         approve=args.yes,
         parallel=args.parallel,
         seed=args.seed,
+        shadow=args.shadow,
+        approved_nusd=args.ask_above,
         fresh=args.fresh,
-        folder=_folder_of(args.plan, root),
+        folder=plan_folder(args.plan.absolute().parent if lock is None else folder_of(args.plan, lock), root),
+        lock=lock_text(lock) if lock is not None else "",
+        catalogue=catalogue,
         signals=True,
     )
     if args.dry_run:
@@ -63,11 +85,11 @@ def run(args: Namespace) -> int:
         return EXIT_OK
     if args.redo:
         options.redo = args.redo
-    _say_price(plan, options, root)
     with journal_of(args) as journal:
         if args.only:
             options.only, options.taken = args.only, taken_from(journal, plan, args.only)
-        session = Session(args, journal)
+        _price(plan, options, journal, root, lock)
+        session = Session(args, journal, catalogue)
         with session:
             running = run_plan(
                 plan, options, journal, root, observers=[session.screen], started=session.started
@@ -81,14 +103,15 @@ def resume(args: Namespace) -> int:
     root = root_of(args)
     with journal_of(args) as journal:
         info = run_named(journal, args.run)
-        options = Options(cap_nusd=args.usd, approve=args.yes, signals=True)
+        catalogue = catalogue_of(root)
+        options = Options(cap_nusd=args.usd, approve=args.yes, catalogue=catalogue, signals=True)
         if args.dry_run:
             print_rest(journal, info, args.redo, args.release_held, as_json=args.json)
             return EXIT_OK
         redo = args.redo
         if FAILED_WORD in redo:
             redo = redone(read(journal, info.run).state, redo)
-        session = Session(args, journal, after=_last_seq(journal, info.run) if args.jsonl else 0)
+        session = Session(args, journal, catalogue, _last_seq(journal, info.run) if args.jsonl else 0)
         session.redo = redo
         with session:
             outcome = asyncio.run(
@@ -109,7 +132,8 @@ def resume(args: Namespace) -> int:
 class Session:
     """What one command shows while a run goes on and after: progress on stderr, results on stdout."""
 
-    def __init__(self, args: Namespace, journal: SqliteJournal, after: int = 0):
+    def __init__(self, args: Namespace, journal: SqliteJournal, catalogue: Catalogue, after: int = 0):
+        self._catalogue = catalogue
         self._args = args
         self._journal = journal
         self._after = after
@@ -118,7 +142,7 @@ class Session:
         self._aside = contextlib.ExitStack()
         self.redo: Iterable[str] | None = None
         """Set for a resume, which says first what it will do."""
-        self.screen = Screen(args, journal, self._out)
+        self.screen = Screen(args, journal, self._out, catalogue=catalogue)
 
     def __enter__(self) -> Session:
         # What a user's function prints must not stand between the results.
@@ -133,14 +157,15 @@ class Session:
         """Called once the run is on disk and before anything of it starts."""
         if self.redo is not None and not self._args.quiet:
             with contextlib.suppress(OSError):
-                print(plain("\n".join(rest_lines(run, rest_of(loop.state, self.redo)))), file=sys.stderr)
+                rest = rest_of(loop.state, self.redo, foreseen_in(self._journal, loop.state))
+                print(plain("\n".join(rest_lines(run, rest))), file=sys.stderr)
         self.screen.open(run, loop.state, after=self._after)
 
     def finish(self, outcome: Outcome, options: Options, root: Path) -> int:
         """Asks where somebody can answer, then prints the result."""
         while self._may_ask(outcome) and self._approved(outcome):
             options.approve = True
-            self.screen = Screen(self._args, self._journal, self._out)
+            self.screen = Screen(self._args, self._journal, self._out, catalogue=self._catalogue)
             self.redo = None
             with self:
                 outcome = asyncio.run(
@@ -174,9 +199,10 @@ class Session:
         if args.json:
             history = read(journal, run)
             paths = materialise(journal, journal.run_folder(run), history)
-            print(json.dumps(data_of(history, False, paths)))
-        lines = summary(run, outcome.state, self.screen.notes, time.monotonic() - self._start_s)
-        lines += filter(None, [how_to_go_on(run, outcome.state)])
+            print(json.dumps(data_of(history, False, paths, journal, self._catalogue)))
+        seconds = time.monotonic() - self._start_s
+        notes, catalogue = self.screen.notes, self._catalogue
+        lines = ending(journal, run, outcome.state, notes, seconds, catalogue=catalogue)
         print(plain("\n".join(lines)), file=sys.stderr if args.json or args.jsonl else sys.stdout)
 
 
@@ -205,22 +231,6 @@ def _asking(plan: Plan) -> list[str]:
     return found
 
 
-def _check_agent(on: str, root: Path) -> None:
-    """Raises `no-such-agent` or `bad-agent-option` for a word that means no agent, asked or not."""
-    kind, _, argument = on.partition(":")
-    if kind not in NAMES:
-        Roster(root).get(on)
-    if kind == "simulated":
-        free(on)
-    url = urlsplit(argument.partition("#")[0]) if kind in ("messages", "openai") else None
-    if url is not None and argument and (url.scheme not in ("http", "https") or not url.hostname):
-        raise StrettoError(
-            "bad-agent-option",
-            f"behind `{kind}:` stands the URL of a server, and {line(argument)!r} is none",
-            next=f"`--on {kind}:http://127.0.0.1:8080/v1`, or `--on {kind}` for its usual one",
-        )
-
-
 def _check_answers(plan: Plan, on: str) -> None:
     if on.partition(":")[0] in ("command", "function") and (asked := _asking(plan)):
         raise StrettoError(
@@ -235,11 +245,22 @@ def _asks(task: Task) -> bool:
     return bool((task.action == "prompt" and not task.on) or judged or task.grow)
 
 
-def _say_price(plan: Plan, options: Options, root: Path) -> None:
-    """Before a paid run: what it can cost at most, and its cap. Raises `no-cap`."""
+def _price(
+    plan: Plan, options: Options, journal: SqliteJournal, root: Path, lock: Lock | None = None
+) -> None:
+    """Before a paid run: what it will cost, what it can cost at most, its cap. Raises `no-cap`."""
     limit = cap_of(plan, options, Roster(root, seed=options.seed))
-    if any(not free(name) for name in agents_used(plan, options.on)):
-        print(plain(price_line(worst_case(plan, options.on, free=free), limit)), file=sys.stderr)
+    if all(free(name) for name in agents_used(plan, options.on)):
+        return
+    found = forecast(plan, options, journal, root, time_s=1.0)
+    options.estimate = found.data()
+    if options.approved_nusd is None:
+        options.approved_nusd = approved(found)
+    lines = price_lines(found, limit)
+    if lock is not None:
+        options.approved_nusd = lock.approved_nusd
+        lines.append(f"approved    {usd(lock.approved_nusd)}, by the lock file")
+    print(plain("\n".join(lines)), file=sys.stderr)
 
 
 def _check_redo(plan: Plan, redo: list[str]) -> None:
@@ -247,11 +268,6 @@ def _check_redo(plan: Plan, redo: list[str]) -> None:
     graph = build(plan)
     for path in redo:
         find(plan, graph, ".".join(word for word in path.split(".") if not word.isdigit()))
-
-
-def _folder_of(plan: Path, root: Path) -> str:
-    folder = plan.absolute().parent
-    return "" if folder == root else str(folder)
 
 
 def _last_seq(journal: SqliteJournal, run: str) -> int:

@@ -10,16 +10,20 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from stretto.cli.project import journal_of, run_named
+from stretto.cli.money import attempt_total, choice_lines, money_lines
+from stretto.cli.project import catalogue_to_look_with, journal_of, root_of, run_named
 from stretto.errors import EXIT_OK, StrettoError
 from stretto.journal import RunInfo
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.lines import who
 from stretto.live.words import cap, clip, clock, columns, line, many, plain, size, usd
+from stretto.models import Catalogue
 from stretto.report import (
     INTERRUPTED,
     History,
+    Records,
     Story,
+    Try,
     data_of,
     dollars,
     error_of,
@@ -31,6 +35,7 @@ from stretto.report import (
 from stretto.run.values import Values
 from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.vertex import FAILED, SETTLED, STATES, SUCCEEDED, GroupVertex, TaskVertex, Vertex
+from stretto.workspace.handover import cuts_in
 from stretto.workspace.root import task_folder
 
 LISTED = 60
@@ -55,13 +60,15 @@ def show(args: Namespace) -> int:
             # Its last event may be long ago, and still it goes on.
             history.last_us = max(history.last_us, time.time_ns() // 1000)
         folder = journal.run_folder(info.run)
+        catalogue = catalogue_to_look_with(root_of(args))
         if args.task:
-            _show_task(args, journal, folder, history)
+            _show_task(args, journal, folder, history, catalogue)
         elif args.json:
             paths = materialise(journal, folder, history)
-            print(json.dumps(data_of(history, info.live, paths)))
+            print(json.dumps(data_of(history, info.live, paths, journal, catalogue)))
         else:
-            print(plain("\n".join(_run_lines(history, info, whole=args.all))))
+            money = money_lines(journal, history, catalogue)
+            print(plain("\n".join(_run_lines(history, info, money, whole=args.all))))
     return EXIT_OK
 
 
@@ -137,7 +144,7 @@ def _when(at_us: int) -> str:
 # A whole run
 
 
-def _run_lines(history: History, info: RunInfo, *, whole: bool) -> list[str]:
+def _run_lines(history: History, info: RunInfo, paid: list[str], *, whole: bool) -> list[str]:
     state, ledger = history.state, history.state.ledger
     status = status_of(history, info.live)
     why = f" ({state.paused.why})" if state.paused is not None else ""
@@ -153,6 +160,7 @@ def _run_lines(history: History, info: RunInfo, *, whole: bool) -> list[str]:
         f"run {history.run}: {status}{why}",
         f"  plan {line(history.plan.name)}, started {_when(history.started_us)}, took {took}",
         f"  {', '.join(money)}, {cap(ledger.cap_nusd)}{_tokens(history)}",
+        *paid,
         "",
     ]
     tasks = tasks_of(history.state)
@@ -216,7 +224,9 @@ def _spent(history: History, vertex: TaskVertex) -> str:
 # One task or group
 
 
-def _show_task(args: Namespace, journal: SqliteJournal, folder: Path, history: History) -> None:
+def _show_task(
+    args: Namespace, journal: SqliteJournal, folder: Path, history: History, catalogue: Catalogue
+) -> None:
     vertex = history.state.vertices.get(args.task)
     if vertex is None:
         raise _no_task(history, args.task)
@@ -239,9 +249,10 @@ def _show_task(args: Namespace, journal: SqliteJournal, folder: Path, history: H
     elif args.json:
         tasks = [t for t in tasks_of(history.state) if t.id == vertex.id or t.id.startswith(vertex.id + ".")]
         paths = materialise(journal, folder, history, [t.id for t in tasks])
-        data = data_of(history, journal_live(journal, history.run), paths)
+        data = data_of(history, journal_live(journal, history.run), paths, journal, catalogue)
         wanted = {t.id for t in tasks}
         data["tasks"] = [entry for entry in data["tasks"] if entry["id"] in wanted]
+        data["attempts"] = [entry for entry in data["attempts"] if entry["task"] in wanted]
         print(json.dumps(data))
     elif isinstance(vertex, GroupVertex):
         tasks = [t for t in tasks_of(history.state) if t.id.startswith(vertex.id + ".")]
@@ -309,20 +320,47 @@ def _task_lines(journal: SqliteJournal, history: History, vertex: TaskVertex) ->
         price = "a price that is unknown" if story.unpriced else usd(spent)
         held_words = f", {usd(held)} held" if held else ""
         lines.append(f"  {many(story.calls, 'call')}: {price}{held_words}")
+    records = Records(journal)
     for t in story.tries:
-        took = clock((t.ended_us - t.started_us) / 1e6) if t.ended_us else "running"
-        role = "" if t.role == "work" else f" {t.role}"
-        kind = t.agent.partition(":")[0]
-        model = "" if kind in MODELLESS else t.model
-        doer = f"{t.agent} ({model})" if model and kind == "simulated" else f"{t.agent} {model}".strip()
-        error = f": {line(t.error, 200)}" if t.error else ""
-        lines.append(f"  {vertex.id}#{t.n}{role}  {doer}  {took}  {t.outcome or 'running'}{error}")
+        lines.append(_try_line(history, vertex, t))
+        why = f"rung {t.rung + 1}: {line(t.why, 200)}" if t.rung and t.role == "work" else ""
+        told = choice_lines(records.of(t.choice))
+        lines += [f"      {text}" for text in ([why] if why else []) + told]
+    lines += _cut_lines(journal, story)
     error = error_of(history, vertex)
     if error and vertex.state >= SETTLED and not (story.tries and story.tries[-1].error == error):
         lines.append(f"  why: {line(error, 400)}")
     if vertex.output:
         lines += ["", *_preview(journal, vertex)]
     return lines
+
+
+def _cut_lines(journal: SqliteJournal, story: Story) -> list[str]:
+    """What of the newest prompt's hand-over was cut."""
+    if not story.prompt:
+        return []
+    try:
+        prompt = journal.blob(story.prompt).decode("utf-8", "replace")
+    except StrettoError:
+        return []  # cleaned away; the rest is still worth showing
+    return [
+        f"  handed over cut: {line(name, 60)}, {given:,} of {tokens:,} tokens"
+        for name, tokens, given in cuts_in(prompt)
+    ]
+
+
+def _try_line(history: History, vertex: TaskVertex, t: Try) -> str:
+    took = clock((t.ended_us - t.started_us) / 1e6) if t.ended_us else "running"
+    role = "" if t.role == "work" else f" {t.role}"
+    kind = t.agent.partition(":")[0]
+    model = "" if kind in MODELLESS else t.model
+    doer = f"{t.agent} ({model})" if model and kind == "simulated" else f"{t.agent} {model}".strip()
+    error = f": {line(t.error, 200)}" if t.error else ""
+    paid = attempt_total(history, vertex.id, t.n)
+    money = [] if not paid.calls else ["?" if paid.unpriced else usd(paid.spent_nusd)]
+    money += [f"{usd(paid.held_nusd)} held"] if paid.held_nusd else []
+    words = [f"  {vertex.id}#{t.n}{role}", doer, took, *money, f"{t.outcome or 'running'}{error}"]
+    return "  ".join(words)
 
 
 PREVIEW_LINES = 12

@@ -6,8 +6,8 @@ import sys
 import time
 from argparse import Namespace
 
-from stretto.cli.follow import Screen, how_to_go_on, summary
-from stretto.cli.project import journal_of, run_named
+from stretto.cli.follow import Screen, ending
+from stretto.cli.project import catalogue_to_look_with, journal_of, root_of, run_named
 from stretto.errors import EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_OK, EXIT_PROBLEM
 from stretto.journal.sqlite import SqliteJournal
 from stretto.report import History, begin
@@ -22,7 +22,8 @@ def watch(args: Namespace) -> int:
     with journal_of(args) as journal:
         info = run_named(journal, args.run)
         history = begin(journal, info.run)
-        screen = Screen(args, journal, sys.stdout, own=False)
+        catalogue = catalogue_to_look_with(root_of(args))
+        screen = Screen(args, journal, sys.stdout, own=False, catalogue=catalogue)
         age = time.time() - history.started_us / 1e6 if info.live else 0.0
         screen.open(info.run, history.state, seconds=age)
         try:
@@ -36,10 +37,10 @@ def watch(args: Namespace) -> int:
         if not args.jsonl:
             state = history.state
             gone = state.status == "running" and not live
-            lines = summary(info.run, state, screen.notes, history.seconds)
+            lines = ending(journal, info.run, state, screen.notes, history.seconds, history, catalogue)
             if gone:
                 lines[0] = f"run {info.run} interrupted: its process is gone"
-            print("\n".join([*lines, *filter(None, [how_to_go_on(info.run, state)])]))
+            print("\n".join(lines))
     return _code(history)
 
 

@@ -105,7 +105,11 @@ class InProcess:
         try:
             result = await agent.run(work, desk)
         except CallRefused as refused:
-            result = Result("error", error=f"the call was not sent: {refused}", cls="run", why="budget")
+            error = f"the call was not sent: {refused}"
+            if refused.final:
+                result = Result("error", error=error, cls="task", final=True)
+            else:
+                result = Result("error", error=error, cls="run", why="budget")
         except asyncio.CancelledError:
             result = None
             if not running.stopped:

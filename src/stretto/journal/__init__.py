@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from stretto.events import Event
+from stretto.models.history import Outcome
 
 Blob = tuple[str, bytes]
 """(sha256 hex of the bytes, the bytes)."""
+
+OUTCOMES = 20_000
+"""As many outcomes as choices and estimates look back on, and as many as cleaning leaves."""
 
 
 class Row(NamedTuple):
@@ -63,8 +67,10 @@ class RunJournal(Protocol):
         events: Sequence[Event],
         blobs: Sequence[Blob] = (),
         kept: Sequence[tuple[str, Kept]] = (),
+        outcomes: Sequence[Outcome] = (),
     ) -> Awaitable[None]:
-        """Commits events, blobs and kept results (each with its key) together; resolves when on disk.
+        """Commits events, blobs, kept results (each with its key) and outcomes together; resolves when on
+        disk.
 
         Batches are committed in the order of the calls. A failure (StrettoError `journal-write`) is
         final: what is returned raises it, and every later call raises it at once. A task that is
@@ -109,6 +115,9 @@ class Journal(Protocol):
 
     def kept(self, key: str) -> Kept | None:
         """None also where its output is gone."""
+
+    def outcomes(self, limit: int = OUTCOMES) -> list[Outcome]:
+        """The newest `limit` outcomes of all runs, also of those that were cleaned away, oldest first."""
 
     def ask(self, run: str, verb: str, args: dict[str, Any]) -> None:
         """Stores a wish for a run, live or not. Raises `no-such-run`."""

@@ -1,4 +1,4 @@
-"""Removes ended runs, then every blob and kept result that nothing names any more."""
+"""Removes ended runs, then blobs and kept results that nothing names any more, and the oldest outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from stretto.journal import lock
+from stretto.journal import OUTCOMES, lock
 from stretto.journal.blobs import BlobFolder
 from stretto.journal.database import Places, Reader, open_to_write, unwritable
 from stretto.journal.summary import ENDED
@@ -31,6 +31,8 @@ class Cleaned(NamedTuple):
     bytes: int
     live: list[str]
     """Runs that are being carried out: as long as there are any, no blob and no kept result is removed."""
+    outcomes: int = 0
+    """All but the newest 20,000, whether their runs are still there or not: choices look back no further."""
 
 
 class _Candidate(NamedTuple):
@@ -135,11 +137,14 @@ def _sweep(
     dead_rows = rows.keys() - named
     dead_files = [file for sha, file in files.items() if sha not in named]
     leftovers = BlobFolder(places.blobs).leftovers() + _unborn(places, reader)
+    dead_outcomes, outcome_bytes = _old_outcomes(reader)
     result = done._replace(
         kept=dead_kept,
         blobs=len(dead_rows | {file.sha for file in dead_files}),
         leftovers=len(leftovers),
+        outcomes=dead_outcomes,
         bytes=done.bytes
+        + outcome_bytes
         + sum(rows[sha] for sha in dead_rows)
         + sum(file.size for file in dead_files)
         + sum(_size(path) for path in leftovers),
@@ -148,10 +153,11 @@ def _sweep(
         db.execute("BEGIN IMMEDIATE")
         db.execute("DELETE FROM kept WHERE run NOT IN (SELECT number FROM runs)")
         db.executemany("DELETE FROM blobs WHERE sha = ?", ((sha,) for sha in dead_rows))
+        db.execute(f"DELETE FROM outcomes WHERE {_OLD}", (OUTCOMES,))
         db.execute("COMMIT")
         # Rows before files: a crash between leaves files that nothing names, never names without a file.
         _remove([file.path for file in dead_files] + leftovers)
-        if result.events or dead_rows:
+        if result.events or dead_rows or dead_outcomes:
             # Gives the space back to the disk. On a full one there is no room for it: the pages are reused.
             with suppress(sqlite3.Error):
                 db.execute("VACUUM")
@@ -180,6 +186,19 @@ def _named(reader: Reader, gone: set[int], present: Iterable[str]) -> tuple[set[
         else:
             dead_kept += 1
     return named, dead_kept
+
+
+# Of fewer rows there is none at that place: NULL, than which no number is smaller.
+_OLD = "number <= (SELECT number FROM outcomes ORDER BY number DESC LIMIT 1 OFFSET ?)"
+
+
+def _old_outcomes(reader: Reader) -> tuple[int, int]:
+    """How many there are beyond the newest, and their bytes."""
+    if not reader.has_outcomes():
+        return 0, 0
+    sql = f"SELECT count(*), coalesce(sum(length(body)), 0) FROM outcomes WHERE {_OLD}"
+    count, size = reader.rows(sql, (OUTCOMES,))[0]
+    return count, size
 
 
 def _unborn(places: Places, reader: Reader) -> list[Path]:

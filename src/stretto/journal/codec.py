@@ -10,6 +10,7 @@ from typing import Any
 from stretto.errors import StrettoError
 from stretto.events import FORMAT, KINDS, Event
 from stretto.journal import Row
+from stretto.models.history import Outcome
 
 Stored = tuple[int, int, str, int, str]
 """seq, at_us, kind, v, body: one row of the table `events`."""
@@ -39,7 +40,7 @@ def _encoder() -> Callable[[Any], str]:
 _plain = _encoder()
 
 
-def encode(event: Event) -> str:
+def encode(event: Event | Outcome) -> str:
     """The fields in order as a JSON array, readable in any language it was written in.
 
     Fields at their default are not trimmed: finding them costs twice what writing them does (0.5 us of
@@ -70,6 +71,23 @@ def decode(stored: Sequence[Stored], at: str) -> list[Row]:
     for row in stored:
         _decode_one(row, at)
     raise damaged("bodies of events that are sound alone, but not together", at)
+
+
+def decode_outcomes(stored: Sequence[tuple[Any, ...]], at: str) -> list[Outcome]:
+    """Rows (number, v, body) of the table `outcomes`, in order. Raises what `decode` raises."""
+    least = len(Outcome._fields) - len(Outcome._field_defaults)
+    found = []
+    for number, v, body in stored:
+        try:
+            values = json.loads(body)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise damaged(f"outcome {number} is not JSON: {error}", at) from error
+        if not isinstance(v, int) or not isinstance(values, list) or len(values) < least:
+            raise damaged(f"outcome {number} is not what was written", at)
+        if v > FORMAT or len(values) > len(Outcome._fields):
+            raise foreign(f"outcome {number} has format {v} and {len(values)} fields", at)
+        found.append(Outcome(*values))
+    return found
 
 
 def _sound(stored: Sequence[Stored], bodies: list[Any]) -> bool:

@@ -16,14 +16,22 @@ from stretto.journal.codec import damaged, foreign
 
 APPLICATION = 0x53545254
 """`application_id`: "STRT", by which `file` and we know whose database it is."""
-LAYOUT = 1
-"""`user_version`: raised when the tables change so that an older Stretto could not read them."""
+LAYOUT = 2
+"""`user_version`: raised when the tables change so that an older Stretto could not read them. Layout 1 had
+no table `outcomes`: it is read as it is, and gets the table when it is first opened for writing."""
 BUSY_S = 60.0
 """How long a commit waits for another run of the project; theirs take milliseconds."""
 
+# Without AUTOINCREMENT, as only the oldest are ever removed: so a number is not given twice.
+_OUTCOMES = """
+CREATE TABLE outcomes (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL, at_us INTEGER NOT NULL,
+    v INTEGER NOT NULL, body TEXT NOT NULL);
+"""
+
 # `blobs` and `kept` are rowid tables with an index: in a table ordered by hash each row of a batch would
 # dirty a page of its own (5.5 instead of 3.5 us of CPU a row, and twice the log). kind is text: < 3 %.
-SCHEMA = """
+SCHEMA = f"""{_OUTCOMES}
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL UNIQUE, plan_name TEXT NOT NULL,
     started_us INTEGER NOT NULL, status TEXT NOT NULL,
@@ -78,6 +86,11 @@ class Reader:
             except OSError as error:
                 raise _closed_to_us(f"{error.strerror or error}", self._places) from error
 
+    def has_outcomes(self) -> bool:
+        """False for a journal that is not there, and for one of layout 1 that nobody wrote to since."""
+        layouts = self.rows("PRAGMA user_version")
+        return bool(layouts) and layouts[0][0] > 1
+
     def close(self) -> None:
         with self._lock:
             self._drop()
@@ -112,6 +125,7 @@ def open_to_write(places: Places) -> sqlite3.Connection:
         # First looked at without the right to change it: opening a strange file for writing may change it.
         _open_to_read(places).close()
         db = _connect(places, "mode=rw", BUSY_S)
+        _upgrade(db)
         db.execute("PRAGMA synchronous = FULL")
         # Rows found by hash touch pages all over the file: with SQLite's own 2 MB and 1,000 pages of log
         # between merges, a run of 100,000 tasks takes 10 % more CPU.
@@ -226,13 +240,33 @@ def _is_cut(db: Path) -> bool:
 
 def _recognise(db: sqlite3.Connection, at: str) -> None:
     application = db.execute("PRAGMA application_id").fetchone()[0]
-    layout = db.execute("PRAGMA user_version").fetchone()[0]
+    layout = layout_of(db)
     if application != APPLICATION:
         raise damaged("it is a database of another program", at)
     if layout > LAYOUT:
         raise foreign(f"its tables have layout {layout}; this one knows {LAYOUT}", at)
-    if layout != LAYOUT:
+    if layout not in range(1, LAYOUT + 1):
         raise damaged(f"its tables have the unknown layout {layout}", at)
+
+
+def layout_of(db: sqlite3.Connection) -> int:
+    layout: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return layout
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    """Brings the tables to today's layout, in one transaction; looks again once nobody else can write."""
+    if layout_of(db) == LAYOUT:
+        return
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        if layout_of(db) == 1:
+            db.execute(_OUTCOMES)
+            db.execute(f"PRAGMA user_version = {LAYOUT}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
 
 
 def _make(places: Places) -> None:

@@ -8,7 +8,7 @@ from stretto.errors import StrettoError
 from stretto.events import AttemptEnded, AttemptStarted, Event, RunStarted, TaskSucceeded
 from stretto.journal import lock
 from stretto.journal.blobs import BlobFolder, is_sha, sound
-from stretto.journal.codec import decode
+from stretto.journal.codec import decode, decode_outcomes
 from stretto.journal.database import Places, Reader
 from stretto.plan.finding import Finding
 
@@ -29,6 +29,9 @@ def _database(places: Places, reader: Reader) -> Iterator[Finding]:
     for (said,) in reader.rows("PRAGMA integrity_check"):
         if said != "ok":
             yield _damage(said, str(places.db))
+    if reader.has_outcomes():
+        # Raises what reading them raises, as a choice would.
+        decode_outcomes(reader.rows("SELECT number, v, body FROM outcomes"), str(places.db))
 
 
 def _blobs(places: Places, reader: Reader) -> Iterator[Finding]:
@@ -67,9 +70,10 @@ def _names(places: Places, reader: Reader, number: int, run: str) -> Iterator[tu
 def _shas(event: Event) -> list[tuple[str, str]]:
     match event:
         case RunStarted():
-            return [(event.plan, "")]
+            return [(event.plan, ""), (event.estimate, ""), (event.lock, "")]
         case AttemptStarted():
-            return [(event.prompt, event.task)]  # `inputs` may name digests of groups, which are no blobs
+            # `inputs` may name digests of groups, which are no blobs.
+            return [(event.prompt, event.task), (event.choice, event.task)]
         case AttemptEnded() | TaskSucceeded():
             return [(event.output, event.task)]
         case _:

@@ -13,10 +13,11 @@ from typing import Any
 
 from stretto.errors import bug
 from stretto.events import AttemptEnded, Event
-from stretto.journal import Ask, Blob, Kept, Row, RunInfo
+from stretto.journal import OUTCOMES, Ask, Blob, Kept, Row, RunInfo
 from stretto.journal.blobs import missing, sound
 from stretto.journal.refusals import check_name, run_exists, run_is_live, unknown_run
 from stretto.journal.summary import begin, follow
+from stretto.models.history import Outcome
 
 
 class _Done:
@@ -60,6 +61,7 @@ class MemoryRunJournal:
         events: Sequence[Event],
         blobs: Sequence[Blob] = (),
         kept: Sequence[tuple[str, Kept]] = (),
+        outcomes: Sequence[Outcome] = (),
     ) -> Awaitable[None]:
         if self._closed:
             raise bug(f"an event for run {self.run} after its journal was closed")
@@ -68,6 +70,8 @@ class MemoryRunJournal:
             self._journal._blobs.update(blobs)
         if kept:
             self._journal._kept.update(kept)
+        if outcomes:
+            self._journal._outcomes += outcomes
         if self._record.beats:
             self._forget(events)
         return DONE
@@ -101,6 +105,7 @@ class MemoryJournal:
         self._runs: dict[str, _Run] = {}
         self._blobs: dict[str, bytes] = {}
         self._kept: dict[str, Kept] = {}
+        self._outcomes: list[Outcome] = []
         self._asked = 0
         self._folder: Path | None = None
 
@@ -140,6 +145,9 @@ class MemoryJournal:
     def kept(self, key: str) -> Kept | None:
         found = self._kept.get(key)
         return found if found is not None and found.output in self._blobs else None
+
+    def outcomes(self, limit: int = OUTCOMES) -> list[Outcome]:
+        return self._outcomes[-limit:] if limit > 0 else []
 
     def ask(self, run: str, verb: str, args: dict[str, Any]) -> None:
         record = self._begun(run)

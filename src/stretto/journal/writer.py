@@ -20,6 +20,7 @@ from stretto.journal.codec import encode
 from stretto.journal.database import Places, Reader, unwritable
 from stretto.journal.failpoint import reach
 from stretto.journal.summary import FOLLOWED, follow
+from stretto.models.history import Outcome
 
 BEAT_S = 5.0
 """Heartbeats are written at most this often."""
@@ -46,12 +47,13 @@ class Commit(asyncio.Future[None]):
 class _Batch:
     """What waits for the next commit; rows are flat lists of parameters."""
 
-    __slots__ = ("blobs", "events", "files", "info", "kept", "waiters")
+    __slots__ = ("blobs", "events", "files", "info", "kept", "outcomes", "waiters")
 
     def __init__(self) -> None:
         self.events: list[Any] = []
         self.blobs: list[Any] = []
         self.kept: list[Any] = []
+        self.outcomes: list[Any] = []
         self.files: list[Blob] = []
         self.info: RunInfo | None = None
         self.waiters: list[Commit] = []
@@ -103,6 +105,7 @@ class SqliteRunJournal:
         events: Sequence[Event],
         blobs: Sequence[Blob] = (),
         kept: Sequence[tuple[str, Kept]] = (),
+        outcomes: Sequence[Outcome] = (),
     ) -> Awaitable[None]:
         """Encodes here, so that an event that is no JSON fails its caller alone, and later changes to its
         lists do not reach the disk. After a failed commit it raises at once."""
@@ -118,6 +121,7 @@ class SqliteRunJournal:
                 info = follow(info, at_us, event)
             elif self._beats and isinstance(event, AttemptEnded):
                 self._beats.pop(f"{event.task}#{event.n}", None)
+        learned = [value for outcome in outcomes for value in (at_us, encode(outcome))] if outcomes else None
         loop = asyncio.get_running_loop()
         with self._lock:
             # Again under the lock: the writer may have failed while we encoded.
@@ -132,6 +136,8 @@ class SqliteRunJournal:
                     batch.blobs += (sha, content)
             for key, result in kept:
                 batch.kept += (key, result.task, result.n, result.output, result.size, result.cost_nusd)
+            if learned:
+                batch.outcomes += learned
             if info is not self._info:
                 self._info = batch.info = info
             if not batch.waiters or batch.waiters[-1].get_loop() is not loop:
@@ -247,6 +253,8 @@ class SqliteRunJournal:
             inserts.events.run(db, batch.events)
             if batch.kept:
                 inserts.kept.run(db, batch.kept)
+            if batch.outcomes:
+                inserts.outcomes.run(db, batch.outcomes)
             if beats is not None:
                 self._write_beats(number, beats)
             if self._taken != self._taken_written:
@@ -338,6 +346,7 @@ class _Inserts:
     def __init__(self, number: int):
         self.events = _Insert("INSERT INTO events VALUES ", f"({number},?,?,?,{FORMAT},?)")
         self.kept = _Insert("INSERT OR REPLACE INTO kept VALUES ", f"(?,{number},?,?,?,?,?)")
+        self.outcomes = _Insert("INSERT INTO outcomes VALUES ", f"(NULL,{number},?,{FORMAT},?)")
 
 
 _BLOBS = _Insert("INSERT OR IGNORE INTO blobs VALUES ", "(?,?)")

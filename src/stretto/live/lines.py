@@ -6,17 +6,16 @@ from collections.abc import Callable, Sequence
 
 from stretto import events as ev
 from stretto.live.words import clock, line, many, usd
-from stretto.models import MODELS
+from stretto.models import BUILTIN, Catalogue
 from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.state import State
 
-TIER = {model.id: model.tier for model in MODELS}
 
-
-def who(agent: str, model: str) -> str:
+def who(agent: str, model: str, catalogue: Catalogue = BUILTIN) -> str:
     """Who did a task, in short: the tier or model that answered, or the agent that stood in for one."""
     kind = agent.partition(":")[0]
-    tier = TIER.get(model, model)
+    known = catalogue.info(model)
+    tier = model if known.source == "as given" else known.tier or model
     if kind == "simulated":
         return f"{kind} ({tier})" if tier else kind
     return kind if kind in MODELLESS else tier or kind
@@ -25,7 +24,8 @@ def who(agent: str, model: str) -> str:
 class LineLog:
     """Writes `   12.3s ok      files.3.scan  haiku $0.0012` and the like; knows nothing of terminals."""
 
-    def __init__(self, write: Callable[[str], None], own: bool = True):
+    def __init__(self, write: Callable[[str], None], own: bool = True, catalogue: Catalogue = BUILTIN):
+        self._catalogue = catalogue
         self._write = write
         self._own = own
         """Whether the run goes on in this process: then Ctrl-C is for the run."""
@@ -52,7 +52,7 @@ class LineLog:
     def _say(self, event: ev.Event, at_us: int) -> tuple[str, str] | None:
         match event:
             case ev.AttemptStarted():
-                self._who[event.task] = who(event.agent, event.model)
+                self._who[event.task] = who(event.agent, event.model, self._catalogue)
             case ev.TaskSucceeded() if event.source:
                 saved = f", saved {usd(event.saved_nusd)}" if event.saved_nusd else ""
                 return "kept", f"{event.task}  from {event.source}{saved}"
@@ -104,6 +104,9 @@ class LineLog:
                 return "paused", f"{event.why}{note}; what is running may end"
             case ev.RunContinued():
                 return "goes on", f"by {line(event.by, 40)}"
+            case ev.TierSwitched(family, tier, on, evidence):
+                how = "is tried again" if on else "is no longer tried"
+                return "tier", f"{line(tier)} {how} for {line(family)}: {line(evidence, 200)}"
             case _:
                 return None
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-NUSD = 1_000_000_000
-"""Nano-dollars in a dollar."""
+from stretto.models.money import usd as usd
 
 # Whole escape sequences first (CSI, OSC with its text, other two-byte ones), then single control
 # characters of both sets, and the marks that reorder or hide text. Tabs and line ends are left to `plain`.
@@ -56,23 +55,6 @@ def clip(text: str, most: int) -> str:
         if kept > left:
             return text[:position] + dots
     return text
-
-
-def usd(nusd: int | None) -> str:
-    """Dollars for people: cents, or four decimals where it is less than ten cents."""
-    if nusd is None:
-        return "unknown"
-    sign = "-" if nusd < 0 else ""
-    nusd = abs(nusd)
-    if nusd == 0:
-        return "$0"
-    if nusd < NUSD // 10_000:
-        return f"{sign}<$0.0001"
-    digits = 4 if nusd < NUSD // 10 else 2
-    unit: int = 10 ** (9 - digits)
-    rounded = (nusd + unit // 2) // unit
-    whole, rest = divmod(rounded, 10**digits)
-    return f"{sign}${whole:,}.{rest:0{digits}}"
 
 
 def cap(nusd: int | None) -> str:

@@ -1,5 +1,8 @@
 """What tokens cost: exact integer prices, the cost of a call that was made, the bound of one to be made.
 
+Prices are list prices or a user's own (`own_price`), and what lists do not have is a factor on them: the
+Batches API's discount, a cache by rule instead of by class.
+
 List prices come from `genai-prices`, whose data travels in its wheel: nothing here asks a network, and its
 background updater is never started. Importing it takes an eighth of a second, so only the first price that
 is asked for does.
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
@@ -65,66 +68,79 @@ class Price:
             for price in reachable
         )
 
+    def worst_case_nusd(
+        self, input_tokens: int, max_tokens: int, turns: int, added_tokens: int, context: int | None
+    ) -> int:
+        """The most that one attempt of so many calls can cost, each reading all that came before it."""
+        total = 0
+        for turn in range(turns):
+            prompt = input_tokens + turn * (max_tokens + added_tokens)
+            if context is not None:
+                prompt = max(input_tokens, min(prompt, context))
+            total += self.bound_nusd(prompt, max_tokens, cached=True, cache_1h=False)
+        return total
+
     def dearest_input(self, cached: bool, cache_1h: bool) -> int:
         """The most that one token of the prompt can cost."""
         writes = ([self.cache_write_5m] if cached else []) + ([self.cache_write_1h] if cache_1h else [])
         return max(self.input, self.cache_read, *writes)
+
+    def batch(self, factor: float | Decimal | None) -> Price | None:
+        """What the same costs in a batch: input and output at a factor; None where the factor is unknown.
+
+        The cache keeps its prices, so that a bound holds whether or not a provider halves them too.
+        """
+        if factor is None:
+            return None
+        times = Decimal(str(factor))
+        steps = ((above, price.batch(factor)) for above, price in self.steps)
+        return replace(
+            self,
+            input=_up(self.input * times),
+            output=_up(self.output * times),
+            steps=tuple((above, price) for above, price in steps if price is not None),
+        )
+
+    def times(self, factor: Decimal) -> Price:
+        """Every class at a multiple, as lists price long prompts."""
+        return _priced({name: _up(self.of(name) * factor) for name in CLASSES}, self.source)
 
     def of(self, token_class: str) -> int:
         price: int = getattr(self, token_class)
         return price
 
 
-def cost_nusd(model: str, usage: Mapping[str, int], *, url: str = "") -> int | None:
-    """The cost of one call in nano-dollars; None when the price of the model is not known."""
-    price = price_of(model, url)
-    return None if price is None else price.cost_nusd(usage)
-
-
-def bound_nusd(
-    model: str,
-    input_bound_tokens: int,
-    max_tokens: int,
-    cache_1h: bool = False,
+def own_price(
+    usd_per_mtok: Mapping[str, Decimal],
     *,
-    cached: bool = True,
-    url: str = "",
-) -> int | None:
-    """The most that one call can cost; None when the price of the model is not known.
+    cache: Mapping[str, Decimal] | None = None,
+    long: tuple[int, Decimal] | None = None,
+    source: str = "",
+) -> Price:
+    """A user's price from dollars per million tokens: `input`, `output` and any other class.
 
-    `cached` False says that the request marks nothing for the cache, so nothing is written to it.
+    A class of the cache that has no price is a multiple of `input` by the factors in `cache`, or else costs
+    what input costs. `long` is (above how many prompt tokens, how many times as much) for the whole call.
     """
-    price = price_of(model, url)
-    if price is None:
-        return None
-    return price.bound_nusd(input_bound_tokens, max_tokens, cached=cached, cache_1h=cache_1h)
+    usd = {name: usd_per_mtok[name] for name in ("input", "output")}
+    for name in CLASSES[2:]:
+        factor = (cache or {}).get(name)
+        usd[name] = usd_per_mtok.get(name, usd["input"] if factor is None else usd["input"] * factor)
+    if "cache_write_1h" not in usd_per_mtok and "cache_write_1h" not in (cache or {}):
+        usd["cache_write_1h"] = max(usd["input"], usd["cache_write_5m"])
+    price = _priced({name: _nusd(usd[name]) for name in CLASSES}, source)
+    return price if long is None else replace(price, steps=((long[0], price.times(long[1])),))
 
 
-def worst_case_nusd(
-    model: str,
-    input_tokens: int,
-    max_tokens: int,
-    *,
-    turns: int = 1,
-    added_tokens: int = 0,
-    context: int | None = None,
-    url: str = "",
-) -> int | None:
-    """The most that one attempt can cost: `turns` calls, each after the first reading all that came before.
-
-    A task without tools has one turn. `added_tokens` is what the tool results of one turn may add, `context`
-    the model's window, which no prompt can exceed.
-    """
-    price = price_of(model, url)
-    if price is None:
-        return None
-    total = 0
-    for turn in range(turns):
-        prompt = input_tokens + turn * (max_tokens + added_tokens)
-        if context is not None:
-            prompt = max(input_tokens, min(prompt, context))
-        total += price.bound_nusd(prompt, max_tokens, cached=True, cache_1h=False)
-    return total
+def _priced(nusd: Mapping[str, int], source: str) -> Price:
+    return Price(
+        input=nusd["input"],
+        output=nusd["output"],
+        cache_read=nusd["cache_read"],
+        cache_write_5m=nusd["cache_write_5m"],
+        cache_write_1h=nusd["cache_write_1h"],
+        source=source,
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -236,7 +252,11 @@ def _flat(tables: list[_Table], above: int, steps: tuple[tuple[int, Price], ...]
 
 def _nusd(usd: Decimal) -> int:
     """Dollars in nano-dollars, rounded up; no list price has had more than nine decimals."""
-    return int((usd * NUSD_PER_USD).to_integral_value(rounding=ROUND_CEILING))
+    return _up(usd * NUSD_PER_USD)
+
+
+def _up(amount: Decimal) -> int:
+    return int(amount.to_integral_value(rounding=ROUND_CEILING))
 
 
 def _round_up(nusd_millions: int) -> int:

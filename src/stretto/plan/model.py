@@ -11,6 +11,9 @@ from typing import Any, Literal
 VERSION = 1
 """The version of the plan format, the number after `stretto:` in a file."""
 
+MAX_TOKENS = 16_000
+"""Of one answer, where a task says nothing."""
+
 Action = Literal["prompt", "run", "call"]
 Schema = dict[str, Any]
 """A JSON Schema of the supported subset (see `plan.schema`)."""
@@ -93,6 +96,8 @@ class Task:
     climb_to: str = ""
     """The last tier of `model: {from, to}`; empty where the model is fixed."""
     effort: str = ""
+    family: str = ""
+    """Tasks of one family learn from each other which model does; empty: those of one group and kind."""
     on: str = ""
     """The agent by name; empty: command for `run`, function for `call`, the run's default for `prompt`."""
     role: str = ""
@@ -103,9 +108,12 @@ class Task:
     attempts: int = 3
     timeout_s: float | None = None
     idle_s: float | None = None
-    max_tokens: int = 16_000
+    max_tokens: int = MAX_TOKENS
+    min_tokens: int = 0
+    """What `max_tokens` may be shrunk to when the money runs out; 0: nothing below it will do."""
     turns: int = 20
     usd_cap_nusd: int | None = None
+    """The most that each instance may spend."""
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
@@ -144,6 +152,8 @@ class Group:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     optional: bool = False
+    usd_cap_nusd: int | None = None
+    """The most that all inside may spend together."""
     merge_check: tuple[str, ...] = ()
     expect: Expect | None = None
 

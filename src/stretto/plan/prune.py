@@ -1,4 +1,4 @@
-"""A part of a plan: one task or group with everything it needs, and nothing else."""
+"""Parts of a plan: some tasks or groups with everything they need, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def find(plan: Plan, graph: Graph, path: str) -> Element:
     raise StrettoError("no-such-task", f"the plan {plan.name!r} has no task {path!r}", next=fix)
 
 
-def prune(plan: Plan, path: str, graph: Graph | None = None) -> Plan:
-    """The plan without what neither `path` nor anything it needs would miss. Raises `no-such-task`."""
+def prune(plan: Plan, *paths: str, graph: Graph | None = None) -> Plan:
+    """The plan without what neither these parts nor anything they need would miss. Raises `no-such-task`."""
     graph = graph or build(plan)
     kept: set[Element] = set()
-    whole: list[Element] = [find(plan, graph, path)]
+    whole: list[Element] = [find(plan, graph, path) for path in paths]
     while whole:
         for element in subtree(whole.pop()):
             if element in kept:

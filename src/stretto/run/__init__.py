@@ -10,7 +10,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,17 @@ from stretto.errors import (
     bug,
 )
 from stretto.journal import Journal, Kept, RunJournal
-from stretto.models import bound_nusd, resolve
+from stretto.models import BUILTIN, Catalogue
+from stretto.models.belief import PRIORS, Priors
+from stretto.models.choice import Chooser
+from stretto.models.facts import ladder_of
+from stretto.models.history import History
 from stretto.plan.graph import Graph, build
-from stretto.plan.model import Group, Part, Plan, Task, plan_from_data, plan_text
+from stretto.plan.model import Group, Part, Plan, Task, canonical, plan_from_data, plan_text
 from stretto.run.loop import Agents, Loop, Observer, Reuse
 from stretto.run.outputs import blob_of
 from stretto.run.values import Values
+from stretto.scheduler.choosing import sort_of
 from stretto.scheduler.schedule import Scheduler
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import SUCCEEDED
@@ -65,6 +70,19 @@ class Options:
     taken: Mapping[str, Kept] = field(default_factory=dict)
     folder: str = ""
     """Where the plan's file stands, for functions beside it; empty: in the root."""
+    estimate: dict[str, Any] | None = None
+    """What was shown before (`Estimate.data()`): the report holds it against what happened."""
+    approved_nusd: int | None = None
+    """What the user has agreed to, mostly the estimate's high; above it the run asks."""
+    lock: str = ""
+    """The text of the lock file that this run is started from."""
+    catalogue: Catalogue = BUILTIN
+    shadow: float = 0.0
+    """Share of accepted results that the strongest model judges once more."""
+    warm: bool = True
+    """One item of a fan-out may go first, to write the prompt cache for the others; False: none waits."""
+    priors: Priors = PRIORS
+    """Where choices start before anything is known."""
     signals: bool = False
     """Ctrl-C drains, a second one stops; only for whoever owns the process."""
     control: bool = True
@@ -123,16 +141,19 @@ def agents_used(plan: Plan, on: str) -> set[str]:
     return used
 
 
-def models_used(plan: Plan, on: str) -> dict[str, str]:
+def models_used(plan: Plan, on: str, catalogue: Catalogue = BUILTIN) -> dict[str, str]:
     """The model id that each `agent/name` of the plan stands for today."""
-    names = {(on, "auto")}
+    names = {(on, "auto"), *((on, tier) for tier in catalogue.auto_tiers)}
     for task in parts_of(plan.tasks):
         agent, check = task.agent(on), task.check
-        names |= {(agent, task.model), (agent, task.climb_to or task.model)}
+        names |= {(agent, name) for name in (task.model, *ladder_of(task, catalogue), *catalogue.auto_tiers)}
         if check is not None and check.prompt:
             names.add((check.agent(on), check.model))
-    known = sorted((agent.partition(":")[0], name) for agent, name in names)
-    return {f"{agent}/{name}": resolve(name, agent).id for agent, name in known}
+        if task.grow:
+            # What its planner will name is frozen too.
+            names |= {(on, name) for name in (*catalogue.tiers, *catalogue.aliases)}
+    known = sorted({(agent.partition(":")[0], name) for agent, name in names})
+    return {f"{agent}/{name}": catalogue.resolve(name, agent).id for agent, name in known}
 
 
 def new_run_id(plan: Plan) -> str:
@@ -149,20 +170,21 @@ def wall_clock() -> Callable[[], int]:
     return lambda: start_us + int((loop.time() - start_s) * 1e6)
 
 
-def _check_prices(plan: Plan, on: str, models: dict[str, str], agents: Agents) -> None:
+def _check_prices(plan: Plan, options: Options, models: dict[str, str], agents: Agents) -> None:
     """A capped run refuses what it cannot price. Servers that name their models themselves answer later."""
     for task in parts_of(plan.tasks):
-        agent = task.agent(on)
+        agent = task.agent(options.on)
         if agent.partition(":")[0] != "messages" or agents.free(agent):
             continue
-        for name in {task.model, task.climb_to or task.model}:
+        for name in ladder_of(task, options.catalogue):
             id = models[f"messages/{name}"]
-            if bound_nusd(id, 1, 1) is None:
+            if options.catalogue.price_of(id) is None:
                 raise StrettoError(
                     "unpriced-model",
                     f"no price is known for {id}, so no cap could hold",
                     at=plan.places.get(task.id, f"task {task.id!r}"),
-                    next="take a model of `haiku`, `sonnet`, `opus`, or insist on no cap with `--usd none`",
+                    next="take a model of `haiku`, `sonnet`, `opus`, write its price into `stretto.toml`,"
+                    " or insist on no cap with `--usd none`",
                 )
 
 
@@ -174,8 +196,8 @@ async def _end_leftovers(state: State, run: str) -> None:
             await end_leftover(bound.pid, f"{run}/{vertex.id}/{vertex.n}")
 
 
-def _folder(name: str) -> Path | None:
-    return Path(name) if name else None
+def _roster(root: Path, seed: int, folder: str, catalogue: Catalogue) -> Roster:
+    return Roster(root, seed=seed, folder=Path(folder) if folder else None, catalogue=catalogue)
 
 
 def boot_id() -> str:
@@ -213,25 +235,27 @@ async def run_plan(
     started: Callable[[str, Loop], None] | None = None,
 ) -> Outcome:
     """Carries out a plan as a new run. Raises StrettoError before anything happens, or when it could not."""
-    roster = agents or Roster(root, seed=options.seed, folder=_folder(options.folder))
+    roster = agents or _roster(root, options.seed, options.folder, options.catalogue)
     cap = cap_of(plan, options, roster)
     for name in sorted(agents_used(plan, options.on)):
         roster.get(name)  # a missing package, key or model is said before anything has started
     graph = graph or build(plan)
     if graph.problems:
         raise bug(f"a plan with problems reached the scheduler: {graph.problems[0].message}")
-    models = models_used(plan, options.on)
+    models = models_used(plan, options.on, options.catalogue)
     if cap is not None:
-        _check_prices(plan, options.on, models, roster)
+        _check_prices(plan, options, models, roster)
     run = run or new_run_id(plan)
     clock = wall_clock()
     scheduler = Scheduler(plan, graph)
-    plan_blob = blob_of(plan_text(plan))
+    blobs = [blob_of(plan_text(plan))]
+    blobs += [blob_of(canonical(options.estimate))] if options.estimate is not None else []
+    blobs += [blob_of(options.lock)] if options.lock else []
     begun = ev.RunStarted(
-        plan=plan_blob[0],
+        plan=blobs[0][0],
         inputs=options.inputs,
         cap_nusd=cap,
-        approved_nusd=(cap if cap is not None else EVERYTHING) if options.approve else None,
+        approved_nusd=EVERYTHING if options.approve else options.approved_nusd,
         deadline_us=None if plan.limits.time_s is None else clock() + int(plan.limits.time_s * 1e6),
         parallel=options.parallel or plan.limits.parallel,
         on=options.on,
@@ -242,17 +266,53 @@ async def run_plan(
         version=stretto.__version__,
         models=models,
         folder=options.folder,
+        estimate=blobs[1][0] if options.estimate is not None else "",
+        lock=blobs[-1][0] if options.lock else "",
+        tiers=[list(options.catalogue.tiers), list(options.catalogue.auto_tiers)],
+        shadow=options.shadow,
     )
+    _equip(scheduler, plan, begun, journal, options, roster)
     writer = journal.create(run, plan.name)
     try:
         scheduler.start(begun, clock())
-        await writer.append(scheduler.now_us, scheduler.take()[0], [plan_blob])
+        await writer.append(scheduler.now_us, scheduler.take()[0], blobs)
         loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers)
         if started is not None:
             started(run, loop)
         return await _drive(loop, roster, options)
     finally:
         writer.close()
+
+
+def history_of(journal: Journal, on: str) -> History:
+    """What the runs of a project have taught about one sort of agents; other sorts say nothing of it."""
+    history = History()
+    sort = sort_of(on)
+    for outcome in journal.outcomes():
+        if sort_of(outcome.agent) == sort:
+            history.add(outcome)
+    return history
+
+
+def _equip(
+    scheduler: Scheduler, plan: Plan, begun: ev.RunStarted, journal: Journal, options: Options, agents: Agents
+) -> None:
+    """Gives the scheduler a chooser for each sort of agents, over the tiers that the run has frozen."""
+    catalogue = options.catalogue
+    if begun.tiers:
+        order, auto = map(tuple, begun.tiers)
+        catalogue = replace(catalogue, order=order, auto_tiers=auto)
+    choosers = {
+        sort_of(agent): Chooser(
+            catalogue,
+            history_of(journal, agent),
+            shadow=begun.shadow,
+            seed=begun.seed,
+            priors=options.priors,
+        )
+        for agent in {begun.on, *agents_used(plan, begun.on)}
+    }
+    scheduler.equip(choosers.pop(sort_of(begun.on)), agents.free, choosers)
 
 
 def load_state(journal: Journal, run: str) -> tuple[Plan, Scheduler]:
@@ -296,17 +356,25 @@ async def resume_run(
         state = scheduler.state
         begun = state.started
         assert begun is not None
-        roster = agents or Roster(root, seed=begun.seed, folder=_folder(begun.folder))
+        roster = agents or _roster(root, begun.seed, begun.folder, options.catalogue)
         check_resumable(state, run, redo, release_held)
         _check_cap(state, options.cap_nusd)
+        _equip(scheduler, plan, begun, journal, options, roster)
         clock = wall_clock()
-        was_paused = state.paused is not None
+        paused = state.paused
         await _end_leftovers(state, run)
         scheduler.resume(os.getpid(), boot_id(), clock())
         deadline = _new_deadline(plan, state, clock())
-        if was_paused or options.cap_nusd is not None or options.approve or deadline != state.deadline_us:
-            approved = EVERYTHING if options.approve else None
+        if (
+            paused is not None
+            or options.cap_nusd is not None
+            or options.approve
+            or deadline != state.deadline_us
+        ):
+            approved = EVERYTHING if options.approve else options.approved_nusd
             scheduler.proceed("resume", options.cap_nusd, approved, deadline)
+            if paused is not None and paused.why == "approval" and not _approves(approved, paused.need_nusd):
+                scheduler.pause("approval", need=paused.need_nusd, note=paused.note)
         if release_held:
             scheduler.release_held("resume")
         for task in redo:
@@ -317,6 +385,11 @@ async def resume_run(
         return await _drive(loop, roster, options)
     finally:
         writer.close()
+
+
+def _approves(approved_nusd: int | None, need_nusd: int | None) -> bool:
+    """Whether what was said now covers what the run has asked for; silence is no consent."""
+    return approved_nusd is not None and (need_nusd is None or approved_nusd >= need_nusd)
 
 
 def _new_deadline(plan: Plan, state: State, now_us: int) -> int | None:
@@ -370,6 +443,7 @@ def _loop(
     observers: Sequence[Observer],
 ) -> Loop:
     folder = journal.run_folder(writer.run)
+    scheduler.warming.may_wait = options.warm
     return Loop(
         scheduler,
         writer,

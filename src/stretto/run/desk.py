@@ -7,16 +7,26 @@ import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stretto import events as ev
-from stretto.agents import MAX_OUTPUT_BYTES, CallRefused, Usage
+from stretto.agents import MAX_OUTPUT_BYTES, CallRefused, Grant, Usage
 from stretto.workspace.redact import Redactor
 
 
 def not_sent(attempt: str, call: int) -> ev.CallSettled:
     """The settlement of a call that was granted and never sent."""
-    return ev.CallSettled(attempt, call, "", {}, 0, certain=True, status="not sent")
+    return ev.CallSettled(attempt, call, "", {}, 0, certain=True, status=ev.NOT_SENT)
+
+
+class Asking(NamedTuple):
+    """What an agent said of a call that it wants to send (see `agents.Desk.reserve`)."""
+
+    call: int
+    nusd: int | None
+    least_nusd: int | None
+    input_tokens: int
+    output_tokens: int
 
 
 class House(Protocol):
@@ -25,7 +35,7 @@ class House(Protocol):
     redactor: Redactor
 
     def post(self, call: Callable[..., None], *args: Any) -> None: ...
-    def call_asked(self, desk: AttemptDesk, call: int, nusd: int | None) -> None: ...
+    def call_asked(self, desk: AttemptDesk, asked: Asking) -> None: ...
     def call_done(self, settled: ev.CallSettled) -> None: ...
     def bound(self, event: ev.AttemptBound) -> None: ...
     def beat(self, task: str, n: int) -> None: ...
@@ -44,20 +54,23 @@ class AttemptDesk:
         self._house = house
         self._calls = 0
         self._written = 0
-        self._answers: dict[int, asyncio.Future[int]] | None = None
+        self._answers: dict[int, asyncio.Future[Grant]] | None = None
 
     @property
     def attempt(self) -> str:
         return f"{self.task}#{self.n}"
 
-    async def reserve(self, nusd: int | None, tokens: int) -> int:
+    async def reserve(
+        self, nusd: int | None, input_tokens: int, output_tokens: int, *, least_nusd: int | None = None
+    ) -> Grant:
         self._calls += 1
         call = self._calls
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
         if self._answers is None:
             self._answers = {}
         self._answers[call] = answer
-        self._house.post(self._house.call_asked, self, call, nusd)
+        asked = Asking(call, nusd, least_nusd, input_tokens, output_tokens)
+        self._house.post(self._house.call_asked, self, asked)
         self._house.waits(self.task, self.n, True)
         try:
             return await answer
@@ -69,20 +82,23 @@ class AttemptDesk:
         finally:
             self._house.waits(self.task, self.n, False)
 
-    def answer(self, call: int, granted: bool, why: str) -> bool:
+    def answer(self, told: ev.Answer) -> bool:
         """Tells the agent; False when it does not wait any more (it was stopped meanwhile)."""
-        answer = self._answers.pop(call, None) if self._answers else None
+        answer = self._answers.pop(told.call, None) if self._answers else None
         if answer is None or answer.done():
             return False
-        if granted:
-            answer.set_result(call)
+        if told.granted:
+            answer.set_result(Grant(told.call, told.nusd, told.why, told.final))
         else:
-            answer.set_exception(CallRefused(why))
+            answer.set_exception(CallRefused(told.why, final=told.final))
         return True
+
+    def refuse(self, call: int, why: str, *, final: bool = False) -> None:
+        self.answer(ev.Answer(self.attempt, call, False, why, final=final))
 
     def refuse_all(self, why: str) -> None:
         for call in list(self._answers or ()):
-            self.answer(call, False, why)
+            self.refuse(call, why)
 
     def settle(
         self,

@@ -16,9 +16,10 @@ from stretto.agents import Agent, Result
 from stretto.engines.inprocess import InProcess
 from stretto.errors import EXIT_COULD_NOT, StrettoError, bug
 from stretto.journal import Blob, Journal, Kept, RunJournal
-from stretto.plan.model import Group, Task
+from stretto.models.choice import Decision
+from stretto.plan.model import Group, Task, canonical
 from stretto.plan.references import only_ref
-from stretto.run.desk import AttemptDesk, not_sent
+from stretto.run.desk import Asking, AttemptDesk, not_sent
 from stretto.run.outputs import Made, accept, blob_of, grown_tasks, verdict
 from stretto.run.prepare import Prepared, Preparer, fill
 from stretto.run.values import Values, as_list
@@ -116,8 +117,15 @@ class Loop:
         self.redactor = redactor
         self.run_journal = run_journal
         self.values = Values(self.state, journal.blob, started.inputs)
+        self._catalogue = scheduler.choices.chooser.catalogue
         self.preparer = Preparer(
-            self.values, run_journal.run, root, started.seed, scheduler.choice_as, agents.identity
+            self.values,
+            run_journal.run,
+            root,
+            started.seed,
+            scheduler.choices.of,
+            agents.identity,
+            self._catalogue,
         )
         self._journal = journal
         self._agents = agents
@@ -132,6 +140,8 @@ class Loop:
         self._kept: list[tuple[str, Kept]] = []
         self._prepared: dict[str, tuple[Prepared, Choice]] = {}
         self._desks: dict[str, AttemptDesk] = {}
+        self._recorded: tuple[Decision, str] | None = None
+        """The decision stored last, and its blob."""
         self._broken: StrettoError | None = None
 
     # The turn
@@ -178,9 +188,10 @@ class Loop:
         if events:
             blobs, self._blobs = self._blobs, []
             kept, self._kept = self._kept, []
+            taught, self.scheduler.outcomes = self.scheduler.outcomes, []
             now_us = self.scheduler.now_us
             try:
-                await self.run_journal.append(now_us, events, blobs, kept)
+                await self.run_journal.append(now_us, events, blobs, kept, taught)
             except StrettoError as failed:
                 await self._break(failed, handled)
             for observer in list(self._observers):
@@ -194,9 +205,9 @@ class Loop:
                     self._start(task, n)
                 case ev.Stop(task, n, _):
                     self._engine.stop(task, n)
-                case ev.Answer(attempt, call, granted, why):
+                case ev.Answer(attempt, call, granted):
                     desk = self._desks.get(attempt)
-                    if (desk is None or not desk.answer(call, granted, why)) and granted:
+                    if (desk is None or not desk.answer(command)) and granted:
                         # Before the end of its attempt, which may wait in the inbox and would hold the money.
                         self._inbox.appendleft((self.call_done, not_sent(attempt, call)))
 
@@ -220,7 +231,7 @@ class Loop:
         if result is None or result.outcome != "ok" or self._folder is None:
             return False
         assert isinstance(vertex, TaskVertex)
-        made = accept(vertex.task, result.output)
+        made = accept(vertex.task, result.output, self._catalogue)
         with contextlib.suppress(OSError):
             (self._folder / f"unjournaled-{task}-{n}").write_bytes(made.data)
             return True
@@ -337,7 +348,7 @@ class Loop:
         if not self._agents.free(started.on) and self.state.approved_nusd is None:
             self.scheduler.wait_for_approval(group, f"{group.id}: a planner wrote tasks that cost money")
             return
-        tasks = grown_tasks(json.loads(self.values.text(planner)))
+        tasks = grown_tasks(json.loads(self.values.text(planner)), self._catalogue)
         self.scheduler.grew_plan(group, f"{planner.id}#{planner.n}", depth, tasks)
 
     # Attempts
@@ -358,22 +369,47 @@ class Loop:
             return
         key = prepared.key
         if key and not vertex.tries and not reuse.fresh and not self._is_redone(vertex):
-            kept = self._journal.kept(key)
-            if kept is not None:
-                self.scheduler.reuse(vertex, *kept[3:5], key, _source(kept), kept.cost_nusd)
-                return
+            others = self.scheduler.choices.also(vertex, choice)
+            for known in (key, *self.preparer.keys(vertex, prepared, others)):
+                kept = self._journal.kept(known)
+                if kept is not None:
+                    self.scheduler.reuse(vertex, *kept[3:5], known, _source(kept), kept.cost_nusd)
+                    return
+        if choice.expected_nusd and not self.scheduler.affords(vertex, choice):
+            return
         prompt = ""
         if prepared.work.prompt:
             blob = blob_of(prepared.work.prompt)
             self._blobs.append(blob)
             prompt = blob[0]
+        record = self._record(choice)
         n = self.scheduler.begin(
-            vertex, choice, key, prepared.inputs, _us(prepared.timeout_s), _us(prepared.idle_s), prompt
+            vertex,
+            choice,
+            prepared.key,
+            prepared.inputs,
+            _us(prepared.timeout_s),
+            _us(prepared.idle_s),
+            prompt,
+            record,
         )
+        if prepared.prefix is not None and not self.scheduler.sends(vertex, choice, prepared.prefix):
+            prepared.work.shared = None
         self._prepared[f"{vertex.id}#{n}"] = (prepared, choice)
 
+    def _record(self, choice: Choice) -> str:
+        """Stores why this model was chosen; the same record for every item of a template."""
+        decision = choice.decision
+        if decision is None:
+            return ""
+        if self._recorded is None or self._recorded[0] is not decision:
+            blob = blob_of(canonical(decision.data()))
+            self._blobs.append(blob)
+            self._recorded = (decision, blob[0])
+        return self._recorded[1]
+
     def _is_redone(self, vertex: TaskVertex) -> bool:
-        if vertex.id in self.state.redone:
+        if any(vertex.id == name or vertex.id.startswith(f"{name}.") for name in self.state.redone):
             return True
         return any(self._reuse.names(vertex, name) for name in self._reuse.redo)
 
@@ -399,6 +435,8 @@ class Loop:
             )
             self._report(task, n, result, "")
             return
+        for name, tokens, given in prepared.cut:
+            desk.note({"kind": "cut", "of": name, "tokens": tokens, "given": given})
         self._engine.start(agent, prepared.work, desk, prepared.timeout_s, prepared.idle_s)
 
     def _report(self, task: str, n: int, result: Result | None, why: str) -> None:
@@ -423,15 +461,18 @@ class Loop:
             outcome = why if timed_out else "cancelled"
             self.scheduler.ended(ev.AttemptEnded(task, n, outcome, "task" if timed_out else "", text))
             return
-        if choice.role == "check":
-            outcome, error = _safely(verdict, vertex.task, result) or ("error", "the verdict cannot be read")
+        if choice.role != "work":
+            outcome, error = _safely(verdict, vertex.task, result, choice.role) or (
+                "error",
+                "the verdict cannot be read",
+            )
             cls = "" if outcome == "ok" else "task" if outcome == "check_failed" else result.cls or "task"
             self._end(vertex, ev.AttemptEnded(task, n, outcome, cls, self.redactor.redact(error)), result)
             return
         if result.outcome != "ok":
             self._end(vertex, self._not_ok(task, n, result), result)
             return
-        made = _safely(accept, vertex.task, result.output) or UNREADABLE
+        made = self._made(vertex, choice, result)
         if made.outcome != "ok":
             error = self.redactor.redact(made.error)
             self._end(vertex, ev.AttemptEnded(task, n, made.outcome, "task", error), result)
@@ -440,6 +481,16 @@ class Loop:
         self.values.keep(made.sha, made.data)
         ended = ev.AttemptEnded(task, n, "ok", "", "", made.sha, len(made.data))
         self._end(vertex, ended, result)
+
+    def _made(self, vertex: TaskVertex, choice: Choice, result: Result) -> Made:
+        """The output, if it and the files beside it are what the task promised."""
+        made = _safely(accept, vertex.task, result.output, self._catalogue) or UNREADABLE
+        if made.outcome != "ok" or not vertex.task.writes or choice.agent.partition(":")[0] == "simulated":
+            return made  # a pretender writes nothing, and is not held to it
+        missing: str | None = _safely(self.preparer.unwritten, vertex)
+        if missing is None:
+            missing = "what it promised to write cannot be looked for"
+        return Made(b"", "", "bad_output", missing) if missing else made
 
     def _not_ok(self, task: str, n: int, result: Result) -> ev.AttemptEnded:
         retry_after_us = _us(result.retry_after_s)
@@ -450,22 +501,36 @@ class Loop:
         until_us = None
         if result.reset_s is not None:
             until_us = self.scheduler.now_us + int(result.reset_s * 1e6)
-        self.scheduler.ended(ended, pause=result.why, until_us=until_us, final=result.final)
+        final = result.final
+        if final and result.why == "window":
+            final = self.scheduler.choices.climb(vertex) is None  # only a larger context would help
+        self.scheduler.ended(ended, pause=result.why, until_us=until_us, final=final)
         if vertex.key and vertex.state == SUCCEEDED:
             # Only now: an answer whose check has not passed is nobody's result.
             cost = sum(self.state.task_nusd.get(vertex.id, (0, 0)))
             run = self.run_journal.run
-            self._kept.append((vertex.key, Kept(run, vertex.id, ended.n, vertex.output, vertex.size, cost)))
+            n = vertex.meter.n if vertex.meter is not None else ended.n
+            self._kept.append((vertex.key, Kept(run, vertex.id, n, vertex.output, vertex.size, cost)))
 
     # What desks ask (see run.desk.House)
 
-    def call_asked(self, desk: AttemptDesk, call: int, nusd: int | None) -> None:
+    def call_asked(self, desk: AttemptDesk, asked: Asking) -> None:
+        capped = self.state.ledger.cap_nusd is not None
         if self._broken is not None or desk.attempt not in self._desks:
-            desk.answer(call, False, "the run is ending")
-        elif nusd is None and self.state.ledger.cap_nusd is not None:
-            desk.answer(call, False, "no price is known for this model, and a capped run refuses that")
+            desk.refuse(asked.call, "the run is ending")
+        elif asked.nusd is None and (capped or self.state.accounts(desk.task)):
+            why = "no price is known for this model, and a cap refuses that"
+            desk.refuse(asked.call, why, final=not capped)
         else:
-            self.scheduler.call_asked(desk.attempt, call, nusd or 0)
+            self.scheduler.call_asked(
+                desk.attempt,
+                asked.call,
+                asked.nusd or 0,
+                least_nusd=asked.least_nusd,
+                model=self._prepared[desk.attempt][1].model,
+                input_tokens=asked.input_tokens,
+                output_tokens=asked.output_tokens,
+            )
 
     def call_done(self, settled: ev.CallSettled) -> None:
         if not settled.certain:

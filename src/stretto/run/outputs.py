@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from stretto.agents import MAX_OUTPUT_BYTES, Result
 from stretto.journal import Blob
+from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import Finding
 from stretto.plan.model import Plan, Task, to_data
 from stretto.plan.schema import validate
 from stretto.spec.compile import compile_plan
 from stretto.spec.raw import wrap
+from stretto.workspace.root import names_something
 
 NOTHING = hashlib.sha256(b"null").hexdigest()
 MAX_GROWN = 100
@@ -29,7 +33,7 @@ class Made(NamedTuple):
     error: str = ""
 
 
-def accept(task: Task, value: Any) -> Made:
+def accept(task: Task, value: Any, catalogue: Catalogue = BUILTIN) -> Made:
     """Checks and encodes an agent's answer by the kind and schema of the task's output."""
     if value is None and task.output_kind == "json" and task.output is None:
         return Made(b"null", NOTHING)
@@ -40,10 +44,19 @@ def accept(task: Task, value: Any) -> Made:
     if len(data) > MAX_OUTPUT_BYTES:
         size = f"{len(data):,} bytes; at most {MAX_OUTPUT_BYTES:,} are kept"
         return Made(b"", "", "bad_output", f"the output has {size}")
-    if task.grow and (problems := grown_problems(json.loads(data))):
+    if task.grow and (problems := grown_problems(json.loads(data), catalogue)):
         text = "; ".join(f"{f.message} [{f.slug}]" for f in problems[:8])
         return Made(b"", "", "rejected", f"the plan it wrote cannot run: {text}")
     return Made(data, hashlib.sha256(data).hexdigest())
+
+
+def unwritten(root: Path, writes: Iterable[str]) -> str:
+    """What a task promised to write and did not, as an error; empty where it kept its promise."""
+    missing = [path for path in writes if not names_something(root, path)]
+    if not missing:
+        return ""
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    return f"it promised to write {', '.join(missing[:5])}{more} and did not"
 
 
 def blob_of(text: str) -> Blob:
@@ -105,20 +118,21 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def grown_plan(data: Any) -> tuple[Plan | None, list[Finding]]:
+def grown_plan(data: Any, catalogue: Catalogue = BUILTIN) -> tuple[Plan | None, list[Finding]]:
     """Compiles what a planner wrote under the safe subset of the format."""
     raw = {"stretto": 1, "name": "grown", **(data if isinstance(data, dict) else {"tasks": data})}
-    return compile_plan(wrap(raw, "the planner's answer"), source="the planner's answer", safe=True)
+    source = "the planner's answer"
+    return compile_plan(wrap(raw, source), source=source, safe=True, catalogue=catalogue)
 
 
-def grown_problems(data: Any) -> list[Finding]:
+def grown_problems(data: Any, catalogue: Catalogue = BUILTIN) -> list[Finding]:
     """The errors of a planner's plan."""
-    return [f for f in grown_plan(data)[1] if f.severity == "error"]
+    return [f for f in grown_plan(data, catalogue)[1] if f.severity == "error"]
 
 
-def grown_tasks(data: Any) -> list[Any]:
+def grown_tasks(data: Any, catalogue: Catalogue = BUILTIN) -> list[Any]:
     """The tasks of an accepted planner's answer, as the journal keeps them."""
-    plan, _ = grown_plan(data)
+    plan, _ = grown_plan(data, catalogue)
     assert plan is not None, "only accepted answers grow"
     return [to_data(part) for part in plan.tasks]
 
@@ -137,11 +151,11 @@ def verdict_schema() -> dict[str, Any]:
     }
 
 
-def verdict(task: Task, result: Result) -> tuple[str, str]:
+def verdict(task: Task, result: Result, role: str = "check") -> tuple[str, str]:
     """(outcome, error) of a check: ok, check_failed, or error when the judge gave no verdict."""
     check = task.check
     assert check is not None
-    if check.run:
+    if check.run and role == "check":
         if result.outcome == "ok":
             return "ok", ""
         failed = result.error.startswith("exit code")
@@ -149,7 +163,7 @@ def verdict(task: Task, result: Result) -> tuple[str, str]:
     if result.outcome != "ok":
         return "error", result.error
     value = result.output
-    if check.prompt and isinstance(value, str):
+    if (check.prompt or role == "shadow") and isinstance(value, str):
         try:
             value = _parse(value)
         except _Refused as refused:

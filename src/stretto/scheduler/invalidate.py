@@ -105,8 +105,9 @@ def _reset(vertex: Vertex, *, whole: bool) -> None:
             raise bug(f"TaskInvalidated while {vertex.id!r} is running")
         vertex.row.counts[vertex.state] -= 1
         vertex.row.counts[WAITING] += 1
-        vertex.output, vertex.size, vertex.error = "", 0, ""
-        vertex.rung = vertex.tries = vertex.interruptions = vertex.judged = vertex.not_before_us = 0
+        vertex.output, vertex.size, vertex.error, vertex.findings = "", 0, "", ""
+        vertex.tries = vertex.interruptions = vertex.judged = vertex.not_before_us = 0
+        vertex.rung, vertex.failed_rungs, vertex.passed, vertex.meter = -1, (), False, None
     else:
         vertex.why = ""
         if whole:

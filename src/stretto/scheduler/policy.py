@@ -23,31 +23,53 @@ def backoff_s(tries: int, seed: int, task: str) -> float:
 
 
 def after_attempt(
-    vertex: TaskVertex, ended: AttemptEnded, role: str, now_us: int, seed: int, *, final: bool = False
+    vertex: TaskVertex,
+    ended: AttemptEnded,
+    role: str,
+    now_us: int,
+    seed: int,
+    *,
+    final: bool = False,
+    rung: int | None = None,
+    audited: bool = False,
 ) -> list[Event]:
-    """What follows from an ended attempt; the state already knows it ended. `final`: no try would help."""
+    """What follows from an ended attempt; the state already knows it ended.
+
+    `final`: no try would help. `rung`: where to climb to, if that pays. `audited`: a shadow judges next.
+    """
     if ended.outcome == "ok":
-        if role == "work" and vertex.task.check is not None:
+        if audited or (role == "work" and vertex.task.check is not None):
             return []
         return [TaskSucceeded(vertex.id, vertex.output, vertex.size, vertex.key)]
     if ended.cls == "run":
         return []
     if vertex.interruptions > INTERRUPTIONS:
         return [TaskFailed(vertex.id, "task", f"interrupted {vertex.interruptions} times")]
-    if role == "check" and ended.outcome != "check_failed":
-        if vertex.judged >= JUDGE_TRIES:
-            return [TaskFailed(vertex.id, "task", f"unverified: {ended.error}")]
-        return []
+    if role != "work" and ended.outcome != "check_failed":
+        return _no_verdict(vertex, ended, role)
     if ended.outcome in ("lost", "cancelled"):
         return [_retry(vertex, vertex.rung, now_us, ended.outcome, "interruptions")]
-    if final or not _may_retry(vertex):
+    if final:
         return [TaskFailed(vertex.id, ended.cls or "task", ended.error or ended.outcome)]
+    if not _may_retry(vertex):
+        once = "it is not tried again, because it may have written files that no worktree keeps apart"
+        return [TaskFailed(vertex.id, ended.cls or "task", f"{ended.error or ended.outcome}; {once}")]
+    if rung is not None:
+        return [_retry(vertex, rung, now_us, ended.error or ended.outcome, "attempts")]
     if vertex.tries >= vertex.task.attempts:
-        if vertex.task.climb_to and vertex.rung == 0 and ended.cls == "task":
-            return [_retry(vertex, 1, now_us, ended.error or ended.outcome, "attempts")]
         return [TaskFailed(vertex.id, ended.cls or "task", ended.error or ended.outcome)]
     not_before_us = _not_before_us(vertex.tries, vertex, ended, now_us, seed)
     return [_retry(vertex, vertex.rung, not_before_us, ended.error or ended.outcome, "attempts")]
+
+
+def _no_verdict(vertex: TaskVertex, ended: AttemptEnded, role: str) -> list[Event]:
+    """A judge that erred is asked again, and after some times given up."""
+    if vertex.judged < JUDGE_TRIES:
+        return []
+    if role == "shadow":
+        # The check has passed: a second opinion that never came takes nothing away.
+        return [TaskSucceeded(vertex.id, vertex.output, vertex.size, vertex.key)]
+    return [TaskFailed(vertex.id, "task", f"unverified: {ended.error}")]
 
 
 def judge_again_us(vertex: TaskVertex, ended: AttemptEnded, now_us: int, seed: int) -> int:

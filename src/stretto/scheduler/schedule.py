@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from stretto import events as ev
-from stretto.plan.graph import Element, Graph
+from stretto.models import BUILTIN, is_free
+from stretto.models.choice import Chooser
+from stretto.models.history import History, Outcome
+from stretto.models.money import usd
+from stretto.plan.graph import Graph
 from stretto.plan.model import Plan
 from stretto.scheduler import policy
-from stretto.scheduler.ledger import Waiting
+from stretto.scheduler.admission import Approval, why_used_up
+from stretto.scheduler.cashier import Cashier
+from stretto.scheduler.choosing import EVIDENCE, Choices, learned, next_role
+from stretto.scheduler.choosing import MODELLESS as MODELLESS
+from stretto.scheduler.choosing import Choice as Choice
+from stretto.scheduler.limiter import MINUTE_US
+from stretto.scheduler.pools import SLOTS, UNBOUNDED, Pool
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
     BACKOFF,
@@ -21,44 +31,14 @@ from stretto.scheduler.vertex import (
     RUNNING,
     SUCCEEDED,
     GroupVertex,
+    Meter,
     TaskVertex,
     Vertex,
 )
+from stretto.scheduler.warming import Prefix, Warming
 
 CHUNK = 1_000
 """Items in one PlanGrew."""
-MODELLESS = ("function", "command", "local")
-"""Agents that know no models by name (a local one serves the file it was given): one pool each."""
-SLOTS = {"local": 1, "messages": 128, "openai": 128}
-"""Slots of an agent where the plan says nothing: one local model, and what one HTTP client carries well."""
-UNBOUNDED = 10**9
-
-
-class Choice(NamedTuple):
-    """Who carries out an attempt."""
-
-    agent: str
-    model: str
-    effort: str
-    rung: int
-    role: str
-    why: str
-
-
-class Pool:
-    """Ready tasks of one (agent, model) in the order of their start, and how many of them run."""
-
-    __slots__ = ("agent", "agent_limit", "heap", "limit", "not_before_us", "running")
-
-    def __init__(self, agent: str, agent_limit: int, limit: int):
-        self.agent = agent
-        self.agent_limit = agent_limit
-        """Slots of the agent over all its models."""
-        self.limit = limit
-        self.heap: list[tuple[float, int, int, TaskVertex]] = []
-        self.running = 0
-        self.not_before_us = 0
-        """Nothing starts before this: the provider asked the whole pool to wait."""
 
 
 class Scheduler:
@@ -68,8 +48,27 @@ class Scheduler:
     driver must commit the events before it carries out the commands.
     """
 
-    def __init__(self, plan: Plan, graph: Graph | None = None):
+    def __init__(
+        self,
+        plan: Plan,
+        graph: Graph | None = None,
+        chooser: Chooser | None = None,
+        free: Callable[[str], bool] = is_free,
+    ):
         self.state = State(plan, graph)
+        self.choices = Choices(self.state, chooser or Chooser(BUILTIN, History()), free)
+        self.cashier = Cashier(
+            self.state,
+            lambda model: self.choices.chooser.catalogue.info(model).rates,
+            self._emit,
+            self._tell,
+            self.pause,
+        )
+        self.admission = self.cashier.admission
+        self.approval = Approval(self.state)
+        self.warming = Warming(self._push)
+        self.outcomes: list[Outcome] = []
+        """What ended attempts taught since the last `take`, to be kept with the events."""
         self.now_us = 0
         self.out: list[ev.Event] = []
         self.commands: list[ev.Command] = []
@@ -77,14 +76,18 @@ class Scheduler:
         self.pools: dict[tuple[str, str], Pool] = {}
         self.running = 0
         self.agent_running: dict[str, int] = {}
-        self._first_choices: dict[Element, Choice] = {}
-        self._choices: dict[tuple[Element, int, str], Choice] = {}
         self._pool_of: dict[str, Pool] = {}
         self._stopping: dict[str, str] = {}
         self._timers: list[tuple[int, int, TaskVertex]] = []
         self._number = count()
+        self._meter: Meter | None = None
+        """What the attempt took whose end is being decided."""
         self._asleep = True
         """True until the run is started or resumed: folding old events must not start anything."""
+
+    def equip(self, chooser: Chooser, free: Callable[[str], bool], others: Mapping[str, Chooser]) -> None:
+        """Gives what choices rest on; a scheduler that has folded a run needs it to go on."""
+        self.choices = Choices(self.state, chooser, free, others)
 
     # Events out
 
@@ -94,6 +97,9 @@ class Scheduler:
         state = self.state
         if state.ready or state.closing or state.growing:
             self._follow()
+
+    def _tell(self, command: ev.Command) -> None:
+        self.commands.append(command)
 
     def _follow(self) -> None:
         """Moves what became possible to where it is decided."""
@@ -118,15 +124,18 @@ class Scheduler:
     def start(self, started: ev.RunStarted, now_us: int) -> None:
         self.now_us = now_us
         self._asleep = False
+        self.cashier.open(now_us - MINUTE_US)
         self._emit(started)
         self._follow()
 
     def fold(self, event: ev.Event, at_us: int) -> None:
         """Takes over one journaled event on the way to `resume`."""
+        self.now_us = at_us
         self.state.apply(event, at_us)
 
     def resume(self, pid: int, boot: str, now_us: int) -> None:
         """After the last fold: what was running is lost, calls in flight are held, the rest goes on."""
+        self.cashier.open(self.now_us)
         self.now_us = now_us
         self._asleep = False
         state = self.state
@@ -138,7 +147,7 @@ class Scheduler:
         self._emit(ev.RunResumed(pid, boot, lost))
         for attempt in lost:
             vertex = state.live[attempt]
-            self._hold_open_calls(attempt)
+            self.cashier.attempt_over(attempt, self.now_us)
             role = vertex.live
             ended = ev.AttemptEnded(vertex.id, vertex.n, "lost", "", "the process ended while it was running")
             self._emit(ended)
@@ -172,7 +181,7 @@ class Scheduler:
     ) -> None:
         """Ends a pause, or raises a limit; a cap of -1 means none."""
         self._emit(ev.RunContinued(by, cap_nusd, approved_nusd, deadline or self.state.deadline_us))
-        self._grant()
+        self.cashier.raised(self.now_us)
 
     def pause(
         self, why: str, *, until_us: int | None = None, need: int | None = None, note: str = ""
@@ -200,6 +209,7 @@ class Scheduler:
             if held:
                 self._emit(ev.HoldReleased(task, held, by))
                 freed += held
+        self.cashier.raised(self.now_us)
         return freed
 
     def tick(self, now_us: int) -> None:
@@ -209,24 +219,31 @@ class Scheduler:
             vertex = heapq.heappop(self._timers)[2]
             if _startable(vertex):
                 self._push(vertex)
+        self.cashier.tick(now_us)
         deadline = self.state.deadline_us
         if deadline is not None and now_us >= deadline and self.state.status == "running":
             self.pause("deadline")
 
     def wake_at_us(self) -> int | None:
         """When `tick` must be called at the latest; None: only a happening can change anything."""
-        times = [p.not_before_us for p in self.pools.values() if p.heap and p.not_before_us > self.now_us]
+        opening = [self._opens_us(pool) for pool in self.pools.values() if pool.heap]
+        times = [at_us for at_us in opening if at_us > self.now_us]
         if self._timers:
             times.append(self._timers[0][0])
         if self.state.deadline_us is not None and self.state.status == "running":
             times.append(self.state.deadline_us)
-        return min(times) if times and self.state.paused is None else None
+        if self.state.paused is not None:
+            times.clear()
+        if self.cashier.calls.wake_us is not None:
+            times.append(self.cashier.calls.wake_us)  # what runs may end, paused or not
+        return min(times, default=None)
 
     def end_if_done(self) -> bool:
         """True when nothing is left to do in this process: the run ended, or it is paused and drained."""
         state = self.state
         if state.live:
             return False
+        self._pause_if_short()
         if state.root.left == 0:
             status = "failed" if state.root.failed else "succeeded"
         elif state.paused is not None and state.paused.why == "cancel":
@@ -240,36 +257,8 @@ class Scheduler:
     # Starting
 
     def choice(self, vertex: TaskVertex) -> Choice:
-        """Agent and model of the next attempt; the same for every item of a template."""
-        return self.choice_as(vertex, "check" if vertex.state == CHECKING else "work")
-
-    def choice_as(self, vertex: TaskVertex, role: str) -> Choice:
-        """The same for a role that the next attempt does not have."""
-        if role == "work" and not vertex.rung:
-            found = self._first_choices.get(vertex.element)
-            if found is None:
-                found = self._first_choices[vertex.element] = self._choose(vertex, "work")
-            return found
-        key = (vertex.element, vertex.rung, role)
-        found = self._choices.get(key)
-        if found is None:
-            found = self._choices[key] = self._choose(vertex, role)
-        return found
-
-    def _choose(self, vertex: TaskVertex, role: str) -> Choice:
-        started = self.state.started
-        assert started is not None
-        task, check = vertex.task, vertex.task.check
-        if role == "check":
-            assert check is not None
-            agent, name = check.agent(started.on), check.model
-        else:
-            agent = task.agent(started.on)
-            name = task.climb_to if vertex.rung else task.model
-        kind = agent.partition(":")[0]
-        model = "" if kind in MODELLESS else started.models.get(f"{kind}/{name}", name)
-        why = "declared" if name != "auto" else "default"
-        return Choice(agent, model, task.effort, vertex.rung, role, "climbed" if vertex.rung else why)
+        """Agent and model of the next attempt."""
+        return self.choices.of(vertex, next_role(vertex))
 
     def _push(self, vertex: TaskVertex) -> None:
         if self._asleep:
@@ -285,7 +274,7 @@ class Scheduler:
         slots = self.state.plan.limits.slots
         base = choice.agent.split(":")[0]
         of_agent = slots.get(base, SLOTS.get(base, UNBOUNDED))
-        return Pool(base, of_agent, self._slots_of_model(base, choice.model))
+        return Pool(choice[:2], base, of_agent, self._slots_of_model(base, choice.model))
 
     def _slots_of_model(self, agent: str, model: str) -> int:
         """A plan may say `messages/haiku`: what counts is the model that the name stands for in this run."""
@@ -297,20 +286,29 @@ class Scheduler:
                 return slots
         return UNBOUNDED
 
+    def _opens_us(self, pool: Pool) -> int:
+        model = pool.key[1]
+        opens_us = self.cashier.opens_us(model, self.now_us) if model else 0
+        return max(pool.not_before_us, opens_us)
+
     def picks(self) -> Iterator[TaskVertex]:
         """Tasks that may start now, the most urgent first, while there is a slot.
 
-        For each the driver calls `begin`, `reuse` or `fail` before it takes the next.
+        For each the driver calls `begin` (perhaps `affords` first), `reuse` or `fail` before the next.
         """
         started = self.state.started
         assert started is not None
+        for vertex in self.admission.freed(self._expected_nusd):
+            self._push(vertex)
+        if not self.running and (guessed := self.admission.guessed(self.choice)) is not None:
+            self._push(guessed)
         while self.state.status == "running" and self.running < started.parallel:
             best: Pool | None = None
             for pool in self.pools.values():
                 heap = pool.heap
                 while heap and not _startable(heap[0][3]):
                     heapq.heappop(heap)
-                if not heap or pool.running >= pool.limit or pool.not_before_us > self.now_us:
+                if not heap or pool.running >= pool.limit or self._opens_us(pool) > self.now_us:
                     continue
                 if self.agent_running.get(pool.agent, 0) >= pool.agent_limit:
                     continue
@@ -318,7 +316,11 @@ class Scheduler:
                     best = pool
             if best is None:
                 return
-            yield heapq.heappop(best.heap)[3]
+            vertex = heapq.heappop(best.heap)[3]
+            if self.choice(vertex)[:2] != best.key:
+                self._push(vertex)  # what other tasks taught since has changed the choice
+            elif not self.warming.holds(vertex, best.key):
+                yield vertex
 
     def begin(
         self,
@@ -329,8 +331,14 @@ class Scheduler:
         timeout_us: int | None = None,
         idle_us: int | None = None,
         prompt: str = "",
+        record: str = "",
     ) -> int:
-        """Starts an attempt; returns its number. `prompt` is the sha of the final prompt's blob."""
+        """Starts an attempt; returns its number, 0 where there is no money for it (see `affords`).
+
+        `prompt` and `record` (of the choice) are shas of blobs.
+        """
+        if choice.expected_nusd and not self.affords(vertex, choice):
+            return 0
         n = vertex.n + 1
         self._emit(
             ev.AttemptStarted(
@@ -347,6 +355,7 @@ class Scheduler:
                 idle_us,
                 choice.why,
                 prompt,
+                record,
             )
         )
         self.running += 1
@@ -354,8 +363,42 @@ class Scheduler:
         pool.running += 1
         self.agent_running[pool.agent] = self.agent_running.get(pool.agent, 0) + 1
         self._pool_of[f"{vertex.id}#{n}"] = pool
+        if choice.model or choice.expected_nusd:
+            self.cashier.began(f"{vertex.id}#{n}", vertex, choice.model, choice.expected_nusd)
         self.commands.append(ev.Start(vertex.id, n, choice.role))
         return n
+
+    def sends(self, vertex: TaskVertex, choice: Choice, prefix: Prefix) -> bool:
+        """Hears what an attempt that has just begun will send; whether to mark it for the prompt cache."""
+        assert self.state.started is not None
+        return self.warming.sends(vertex, self.pools[choice[:2]], self.state.started.parallel, prefix)
+
+    def affords(self, vertex: TaskVertex, choice: Choice) -> bool:
+        """Whether an attempt may start under the caps. If not, it waits for money that may come free; where
+        none will, because its group has used up what it may spend, it fails.
+        """
+        account = self.admission.refusing(vertex, choice.expected_nusd)
+        if account is None or (choice.guess and not self.running):
+            return True
+        if self.admission.is_used_up(account) and not choice.guess:
+            cost = f"it is expected to cost {usd(choice.expected_nusd)}"
+            self.fail(vertex, why_used_up(account, vertex.id, cost))
+        else:
+            self.admission.put_aside(vertex, choice.role)
+        return False
+
+    def _expected_nusd(self, vertex: TaskVertex) -> int:
+        return self.choice(vertex).expected_nusd or 0
+
+    def _pause_if_short(self) -> None:
+        """Nothing runs, and nothing that is ready can be paid: the run stops, and says what it would take."""
+        waits = self.growing or self._timers or any(pool.heap for pool in self.pools.values())
+        if not self.admission or waits or self.state.status != "running":
+            return
+        vertex = self.admission.next(_startable)
+        if vertex is not None:
+            need = self._expected_nusd(vertex)
+            self.pause("budget", need=need, note=f"{vertex.id} is expected to cost {usd(need)}")
 
     def reuse(
         self, vertex: TaskVertex, output: str, size: int, key: str, source: str, saved_nusd: int
@@ -383,8 +426,10 @@ class Scheduler:
         if vertex is None:
             return  # it was stopped and said so already
         role = vertex.live
-        self._hold_open_calls(attempt)
+        self.cashier.attempt_over(attempt, self.now_us)
         self._free_slot(attempt, ended)
+        self.warming.over(attempt, warmed=False)
+        self._meter = self.state.meters.get(attempt)
         self._emit(ended)
         by = self._stopping.pop(attempt, "")
         if by and (ended.outcome != "ok" or vertex.state == CHECKING):
@@ -398,12 +443,29 @@ class Scheduler:
         started = self.state.started
         assert started is not None
         seed = started.seed
-        for event in policy.after_attempt(vertex, ended, role, self.now_us, seed, final=final):
+        meter, self._meter = self._meter, None
+        audited = role == "check" and ended.outcome == "ok" and self.choices.audits(vertex)
+        for outcome in learned(self.choices, vertex, ended, role, meter, audited=audited, final=final):
+            self._learn(outcome)
+        rung = None
+        if ended.outcome in EVIDENCE and not final:
+            rung = self.choices.climb(vertex)
+        for event in policy.after_attempt(
+            vertex, ended, role, self.now_us, seed, final=final, rung=rung, audited=audited
+        ):
             self._emit(event)
         if vertex.state == BACKOFF:
             self._remind(vertex, vertex.not_before_us)
-        elif vertex.state == CHECKING and role == "check":
+        elif vertex.state == CHECKING and audited:
+            self._push(vertex)
+        elif vertex.state == CHECKING and role != "work":
             self._remind(vertex, policy.judge_again_us(vertex, ended, self.now_us, seed))
+
+    def _learn(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        switch = self.choices.learn(outcome)
+        if switch is not None:
+            self._emit(ev.TierSwitched(switch.family, switch.tier, switch.on, switch.evidence))
 
     def _remind(self, vertex: TaskVertex, at_us: int) -> None:
         heapq.heappush(self._timers, (at_us, next(self._number), vertex))
@@ -415,16 +477,6 @@ class Scheduler:
         self.agent_running[pool.agent] -= 1
         if ended.cls == "transient" and ended.retry_after_us:
             pool.not_before_us = max(pool.not_before_us, self.now_us + ended.retry_after_us)
-
-    def _hold_open_calls(self, attempt: str) -> None:
-        ledger = self.state.ledger
-        if ledger.reserved:
-            for call, nusd in ledger.open_calls(attempt):
-                lost = ev.CallSettled(attempt, call, "", {}, nusd, certain=False, status="no usage arrived")
-                self._emit(lost)
-        if ledger.waiting:
-            ledger.waiting = deque(w for w in ledger.waiting if w.attempt != attempt)
-            self._grant()
 
     def _close(self, group: GroupVertex) -> None:
         if group.state >= SUCCEEDED:
@@ -464,13 +516,33 @@ class Scheduler:
 
     def grew(self, group: GroupVertex, cause: str, items: list[Any]) -> None:
         """The entries of an each are known; a reduce gets one number, how many parts there are."""
+        added = 0
         for first in range(0, max(1, len(items)), CHUNK):
             chunk = items[first : first + CHUNK]
             last = first + CHUNK >= len(items)
-            self._emit(ev.PlanGrew(group.id, cause, 0, first, chunk, [], last))
+            added += self._grow(group, ev.PlanGrew(group.id, cause, 0, first, chunk, [], last))
+        self._ask_if_above(group, added)
 
     def grew_plan(self, group: GroupVertex, cause: str, depth: int, tasks: list[Any]) -> None:
-        self._emit(ev.PlanGrew(group.id, cause, depth, 0, [], tasks, last=True))
+        self._ask_if_above(group, self._grow(group, ev.PlanGrew(group.id, cause, depth, 0, [], tasks, True)))
+
+    def _grow(self, group: GroupVertex, event: ev.PlanGrew) -> int:
+        """Adds members, and to the event what they are expected to cost, which is known of vertices only."""
+        before = len(group.members)
+        self.state.apply(event, self.now_us)
+        added = self.approval.added(group, before, self._expected_as)
+        self.out.append(event._replace(expected_nusd=added))
+        self._follow()
+        return added or 0
+
+    def _expected_as(self, vertex: TaskVertex, role: str) -> int | None:
+        return self.choices.of(vertex, role).expected_nusd
+
+    def _ask_if_above(self, group: GroupVertex, added_nusd: int) -> None:
+        """A longer list than was thought: above what was approved the run asks before it goes on."""
+        total = self.approval.above(added_nusd, self._expected_as)
+        if total is not None:
+            self.pause("approval", need=total, note=self.approval.question(group, total))
 
     def cannot_grow(self, group: GroupVertex, why: str) -> None:
         self._emit(ev.GroupClosed(group.id, 0, 0, why))
@@ -481,36 +553,28 @@ class Scheduler:
         if event.attempt in self.state.live:
             self._emit(event)
 
-    def call_asked(self, attempt: str, call: int, nusd: int) -> None:
-        """An agent asks to send a call that may cost this much."""
-        self.state.ledger.waiting.append(Waiting(attempt, call, nusd))
-        self._grant()
+    def call_asked(
+        self,
+        attempt: str,
+        call: int,
+        nusd: int,
+        *,
+        least_nusd: int | None = None,
+        model: str = "",
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
+        """An agent asks to send a call that may cost this much, or `least_nusd` with a shorter answer.
+
+        `input_tokens` are what its prompt is expected to have, `output_tokens` its answer at most.
+        """
+        least = nusd if least_nusd is None else least_nusd
+        self.cashier.asked(attempt, call, nusd, least, model, (input_tokens, output_tokens), self.now_us)
 
     def call_done(self, settled: ev.CallSettled) -> None:
         """A call came to its end; one that still waits is withdrawn."""
-        ledger = self.state.ledger
-        if (settled.attempt, settled.call) in ledger.reserved:
-            self._emit(settled)
-            if not ledger.fits(0):
-                self.pause("budget", note="a call cost more than the bound that was reserved for it")
-            self._grant()
-        elif ledger.waiting:
-            asked = (settled.attempt, settled.call)
-            ledger.waiting = deque(w for w in ledger.waiting if (w.attempt, w.call) != asked)
-            self._grant()
-
-    def _grant(self) -> None:
-        ledger = self.state.ledger
-        while ledger.waiting:
-            granted, refused = ledger.grantable()
-            for asked in granted:
-                self._emit(ev.CallReserved(asked.attempt, asked.call, asked.nusd))
-                self.commands.append(ev.Answer(asked.attempt, asked.call, True))
-            for asked in refused:
-                self.commands.append(ev.Answer(asked.attempt, asked.call, False, "budget"))
-                self.pause("budget", need=asked.nusd)
-            if not granted and not refused:
-                return
+        self.cashier.done(settled, self.now_us)
+        self.warming.over(settled.attempt, warmed=settled.certain and settled.status == "ok")
 
 
 def _startable(vertex: TaskVertex) -> bool:

@@ -12,7 +12,7 @@ from stretto.plan import graph as graphs
 from stretto.plan.graph import Element, Graph
 from stretto.plan.model import Group, Plan, Task, part_from_data
 from stretto.scheduler.invalidate import invalidate
-from stretto.scheduler.ledger import Ledger
+from stretto.scheduler.ledger import Account, Ledger, caps_of
 from stretto.scheduler.vertex import (
     BACKOFF,
     CANCELLED,
@@ -25,6 +25,7 @@ from stretto.scheduler.vertex import (
     SUCCEEDED,
     WAITING,
     GroupVertex,
+    Meter,
     Scope,
     Tally,
     TaskVertex,
@@ -54,11 +55,16 @@ class State:
         self.approved_nusd: int | None = None
         self.deadline_us: int | None = None
         self.ledger = Ledger()
+        self._capped = any(e.part.usd_cap_nusd is not None for e in self.graph.elements.values())
+        self._accounts: dict[str, tuple[Account, ...]] = {}
         self.task_nusd: dict[str, list[int]] = {}
         """[spent, held] of each task that made a call."""
         self.saved_nusd = 0
+        self.switched: list[ev.TierSwitched] = []
         self.live: dict[str, TaskVertex] = {}
         """Running attempts by `task#n`."""
+        self.meters: dict[str, Meter] = {}
+        """What each running attempt that asks a model, or that will be checked, has taken so far."""
         self.bound: dict[str, ev.AttemptBound] = {}
         """What a resume needs to find the running attempts again: a pid, a session."""
         self.rows: dict[str, Tally] = {}
@@ -79,6 +85,18 @@ class State:
     def apply(self, event: ev.Event, at_us: int) -> None:
         """Folds one event that happened at this time."""
         self._do[type(event)](event, at_us)
+
+    def accounts(self, task: str) -> tuple[Account, ...]:
+        """The capped accounts that a task's calls count against beside the run's, the nearest first."""
+        if not self._capped:
+            return ()
+        found = self._accounts.get(task)
+        if found is None:
+            vertex = self.vertices[task]
+            assert isinstance(vertex, TaskVertex)
+            found = tuple(self.ledger.account(id, cap) for id, cap in caps_of(vertex))
+            self._accounts[task] = found
+        return found
 
     # Making vertices
 
@@ -318,7 +336,7 @@ class State:
     def _RunStarted(self, e: ev.RunStarted, at_us: int) -> None:
         self.started = e
         self.status = "running"
-        self.ledger.cap_nusd = e.cap_nusd
+        self.ledger.run.cap_nusd = e.cap_nusd
         self.approved_nusd = e.approved_nusd
         self.deadline_us = e.deadline_us
 
@@ -333,7 +351,7 @@ class State:
         self.paused = None
         self.status = "running"
         if e.cap_nusd is not None:
-            self.ledger.cap_nusd = e.cap_nusd if e.cap_nusd >= 0 else None
+            self.ledger.run.cap_nusd = e.cap_nusd if e.cap_nusd >= 0 else None
         if e.approved_nusd is not None:
             self.approved_nusd = e.approved_nusd
         self.deadline_us = e.deadline_us
@@ -372,8 +390,8 @@ class State:
         vertex = self.vertices[e.task]
         assert isinstance(vertex, TaskVertex)
         state = vertex.state
-        if e.role == "check":
-            if state != CHECKING or vertex.live:
+        if e.role in ("check", "shadow"):
+            if state != CHECKING or vertex.live or vertex.passed != (e.role == "shadow"):
                 self._illegal(vertex, e)
         elif state in (READY, BACKOFF):
             counts = vertex.row.counts
@@ -387,6 +405,11 @@ class State:
         vertex.live = e.role
         if e.role == "work":
             vertex.key = e.key
+            vertex.passed = False
+        if e.model or vertex.task.check is not None:
+            meter = self.meters[f"{e.task}#{e.n}"] = Meter(e.n, e.model, e.effort)
+            if e.role == "work":
+                vertex.meter = meter
         vertex.started_us = at_us
         self.live[f"{e.task}#{e.n}"] = vertex
 
@@ -402,9 +425,15 @@ class State:
         if self.bound:
             self.bound.pop(f"{e.task}#{e.n}", None)
         role, vertex.live = vertex.live, ""
-        vertex.seconds += (at_us - vertex.started_us) / 1e6
+        seconds = (at_us - vertex.started_us) / 1e6
+        vertex.seconds += seconds
+        meter = self.meters.pop(f"{e.task}#{e.n}", None)
+        if meter is not None:
+            meter.seconds = seconds
         if e.outcome == "ok":
-            if role == "check":
+            if role != "work":
+                vertex.passed = True
+                vertex.judged = 0
                 return
             vertex.output, vertex.size = e.output, e.size
             if vertex.task.check is not None:
@@ -413,14 +442,15 @@ class State:
                 self.ready.append(vertex)
             return
         vertex.error = e.error[:ERROR_CHARS]
-        vertex.sent_back = e.outcome in ("check_failed", "bad_output", "rejected")
+        if e.outcome in ("check_failed", "bad_output", "rejected"):
+            vertex.findings = vertex.error
         if e.cls == "run":
-            if role != "check":
+            if role == "work":
                 self._set(vertex, READY)
             self.ready.append(vertex)
         elif e.outcome in ("lost", "cancelled"):
             vertex.interruptions += 1
-        elif role == "check" and e.outcome != "check_failed":
+        elif role != "work" and e.outcome != "check_failed":
             vertex.judged += 1
         else:
             vertex.tries += 1
@@ -431,18 +461,22 @@ class State:
             self._illegal(vertex, e)
         if e.rung > vertex.rung:
             vertex.tries = 0
+            vertex.failed_rungs += (vertex.rung,)
         vertex.rung = e.rung
         vertex.not_before_us = e.not_before_us
         self._set(vertex, BACKOFF)
 
     def _CallReserved(self, e: ev.CallReserved, at_us: int) -> None:
-        self.ledger.reserve(e.attempt, e.call, e.nusd)
+        self.ledger.reserve(e.attempt, e.call, e.nusd, self.accounts(e.attempt.rpartition("#")[0]))
 
     def _CallSettled(self, e: ev.CallSettled, at_us: int) -> None:
-        self.ledger.settle(e.attempt, e.call, e.cost_nusd, e.certain)
         task = e.attempt.rpartition("#")[0]
+        self.ledger.settle(e.attempt, e.call, e.cost_nusd, e.certain, self.accounts(task))
         totals = self.task_nusd.setdefault(task, [0, 0])
         totals[0 if e.certain else 1] += e.cost_nusd
+        meter = self.meters.get(e.attempt)
+        if meter is not None:
+            meter.count(e.cost_nusd, e.usage)
         vertex = self.vertices[task]
         if vertex.row is not None:
             vertex.row.spent_nusd += e.cost_nusd
@@ -487,10 +521,14 @@ class State:
             raise bug(f"GroupClosed for {e.group!r}, which is no open group")
         group.why = e.why
         group.complete = True
+        self.redone.discard(e.group)
         self._end(group, FAILED if e.why else SUCCEEDED)
 
+    def _TierSwitched(self, e: ev.TierSwitched, at_us: int) -> None:
+        self.switched.append(e)
+
     def _HoldReleased(self, e: ev.HoldReleased, at_us: int) -> None:
-        self.ledger.release(e.nusd)
+        self.ledger.release(e.nusd, self.accounts(e.task))
         self.task_nusd[e.task][1] -= e.nusd
 
 

@@ -69,6 +69,30 @@ class Scope:
         return found
 
 
+class Meter:
+    """What one attempt has taken so far: money, tokens by class, time."""
+
+    __slots__ = ("calls", "cost_nusd", "effort", "model", "n", "seconds", "tokens")
+
+    def __init__(self, n: int, model: str, effort: str):
+        self.n = n
+        """The number of the attempt."""
+        self.model = model
+        self.effort = effort
+        self.calls = 0
+        self.cost_nusd = 0
+        self.tokens: dict[str, int] = {}
+        self.seconds = 0.0
+
+    def count(self, cost_nusd: int, usage: dict[str, int]) -> None:
+        """Adds one settled call."""
+        self.calls += 1
+        self.cost_nusd += cost_nusd
+        tokens = self.tokens
+        for name, amount in usage.items():
+            tokens[name] = tokens.get(name, 0) + amount
+
+
 class TaskVertex:
     """One task of the run: its state, its attempts, its result by hash."""
 
@@ -77,20 +101,23 @@ class TaskVertex:
         "counted",
         "element",
         "error",
+        "failed_rungs",
+        "findings",
         "id",
         "interruptions",
         "judged",
         "key",
         "live",
+        "meter",
         "n",
         "not_before_us",
         "output",
         "owner",
+        "passed",
         "row",
         "rung",
         "scope",
         "seconds",
-        "sent_back",
         "size",
         "started_us",
         "state",
@@ -112,15 +139,22 @@ class TaskVertex:
         self.counted = False
         """True once its end is in the counts of its owner."""
         self.n = 0
-        self.rung = 0
+        self.rung = -1
+        """Where on its ladder the last attempt stood; -1 before the first."""
+        self.failed_rungs: tuple[int, ...] = ()
+        """Rungs that it has climbed away from."""
+        self.passed = False
+        """The check has passed, and a shadow is still to judge."""
+        self.meter: Meter | None = None
+        """What the last attempt that worked took; while it runs, and until its check has spoken."""
         self.tries = 0
         self.interruptions = 0
         self.judged = 0
         self.key = ""
-        self.sent_back = False
-        """True where the last answer was refused: `error` says why, and the next try hears it."""
+        self.findings = ""
+        """Why the last answer was refused; the next try hears it, whatever happens in between."""
         self.live = ""
-        """Role of the attempt that is running; empty when none is."""
+        """Role of the attempt that is running (work, check, shadow); empty when none is."""
         self.output = ""
         self.size = 0
         self.error = ""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 from stretto.errors import StrettoError
-from stretto.models import TIERS, resolve
+from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import Finding
 from stretto.plan.graph import Problem, build
-from stretto.plan.model import Each, Group, Limits, Output, Part, Plan, Quorum, Task
+from stretto.plan.model import MAX_TOKENS, Each, Group, Limits, Output, Part, Plan, Quorum, Task
 from stretto.plan.references import ID, refs
 from stretto.spec.fields import GROUP, PLAN, SAFE_GROUP, SAFE_TASK, TASK
 from stretto.spec.notes import Notes
@@ -21,6 +21,7 @@ from stretto.spec.planner import PLANNED
 from stretto.spec.raw import Raw
 from stretto.spec.tables import Climb, Enough, read_keys
 from stretto.spec.typed import check_types
+from stretto.spec.windows import Misfit, misfits
 
 MAX_GROWN = 100
 """Tasks that a plan may have which a planner wrote, where the caller says nothing else."""
@@ -31,10 +32,7 @@ MAX_LEVELS = 20
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line for libyaml, which counts them."""
 
-Resolve = Callable[[str, str], object]
-"""What a model's name means to an agent; raises StrettoError with what to write instead."""
-
-_GOES_WITH = {"args": "call", "fan_in": "reduce", "as": "each", "max": "each"}
+_GOES_WITH = {"args": "call", "fan_in": "reduce", "as": "each", "max": "each", "min_tokens": "prompt"}
 _AGENTS_FOR = {"run": ("command", "simulated"), "call": ("function", "simulated")}
 _RENAMED = {"timeout": "timeout_s", "idle": "idle_s", "usd": "usd_cap_nusd"}
 _ELSEWHERE = {"each", "as", "max", "tolerate", "min_ok", "model", "grow", "tasks", "isolation", "merge"}
@@ -52,14 +50,15 @@ def compile_plan(
     safe: bool = False,
     max_tasks: int = MAX_GROWN,
     on: str = "messages",
-    known_model: Resolve = resolve,
+    catalogue: Catalogue = BUILTIN,
 ) -> tuple[Plan | None, list[Finding]]:
     """The plan, or None where it has errors, and all findings in the order of their places.
 
     `text` is the file itself, if there is one: it places references to the column. `safe` takes only what a
-    planner may write, and at most `max_tasks` tasks. `on` is the agent of prompts that name none.
+    planner may write, and at most `max_tasks` tasks. `on` is the agent of prompts that name none, `catalogue`
+    knows the names of models.
     """
-    compiler = _Compiler(safe, max_tasks, on, known_model, text)
+    compiler = _Compiler(safe, max_tasks, on, catalogue, text)
     plan = compiler.plan(raw, source)
     findings = compiler.notes.sorted()
     failed = plan is None or any(finding.severity == "error" for finding in findings)
@@ -73,12 +72,12 @@ class _TooMany(Exception):
 class _Compiler:
     """One pass over the raw tree, then the graph, then the types of what its references dig out."""
 
-    def __init__(self, safe: bool, max_tasks: int, on: str, known_model: Resolve, text: str):
+    def __init__(self, safe: bool, max_tasks: int, on: str, catalogue: Catalogue, text: str):
         self.notes = Notes()
         self.safe = safe
         self.max_tasks = max_tasks
         self.on = on
-        self.known_model = known_model
+        self.catalogue = catalogue
         self.text = text
         self.lines: list[int] = []
         """Where each line of the text begins; made when the first reference is looked for."""
@@ -198,6 +197,7 @@ class _Compiler:
         values = read_keys(kept, TASK, f"the task {id!r}", self.notes, "group")
         self._one_action(id, raw)
         self._belongings(raw, values)
+        self._lengths(raw, values)
         made = {_RENAMED.get(k, k): v for k, v in values.items() if k not in _ELSEWHERE}
         model = values.get("model", Climb("auto"))
         self._models(raw, values)
@@ -218,7 +218,7 @@ class _Compiler:
             if key in raw.value:
                 message = f"`{key}` cannot stand beside `grow: plan`: what it returns is a plan"
                 self.notes.error("two-actions", message, raw.keys[key], f"remove `{key}`")
-        outer = {key: made.pop(key) for key in _OUTER if key in made}
+        outer = {key: made.pop(key) for key in (*_OUTER, "usd_cap_nusd") if key in made}
         quorum = outer.pop("quorum")
         if outer["each"] is not None:
             outer["quorum"], quorum = quorum, None
@@ -268,6 +268,7 @@ class _Compiler:
             order=order,
             each=each,
             quorum=quorum,
+            usd_cap_nusd=values.get("usd"),
             **{key: values[key] for key in ("needs", "after", "optional", "expect") if key in values},
         )
 
@@ -306,13 +307,16 @@ class _Compiler:
         if "isolation" in values:
             message = "`isolation: worktree` needs agents that are not in this release"
             self.notes.error("not-supported", message, raw.value["isolation"].at, "remove `isolation`")
-        if "usd" in raw.value:
-            message = "`usd` of one task is kept but not enforced in this release; the cap of the run is"
-            self.notes.add("not-supported", "warning", message, raw.keys["usd"], "set `limits: {usd: ...}`")
         for key in ("role", "agent", "subagent_type"):
             if key in raw.value:
                 message = f"`{key}` is kept but not read in this release: the prompt is sent as it is"
                 self.notes.add("not-supported", "info", message, raw.keys[key])
+
+    def _lengths(self, raw: Raw, values: dict[str, Any]) -> None:
+        least, most = values.get("min_tokens", 0), values.get("max_tokens", MAX_TOKENS)
+        if least > most:
+            message = f"`min_tokens` is {least:,}, which is more than `max_tokens`, {most:,}"
+            self.notes.error("wrong-value", message, raw.value["min_tokens"].at, f"at most {most:,}")
 
     def _each(self, raw: Raw, values: dict[str, Any]) -> Each | None:
         over = values.get("each")
@@ -350,7 +354,7 @@ class _Compiler:
 
     def _model(self, raw: Raw, climb: Climb, agent: str) -> None:
         places = raw.value if type(raw.value) is dict else {"from": raw}
-        tiers = []
+        order, tiers = self.catalogue.tiers, []
         for key, name in (("from", climb.model), ("to", climb.to)):
             if not name:
                 continue
@@ -360,14 +364,14 @@ class _Compiler:
             complaint = self.models[pair]
             if complaint is not None:
                 self.notes.error(complaint.slug, complaint.what, places[key].at, complaint.next)
-            tiers.append(TIERS.index(name) if name in TIERS else -1)
+            tiers.append(order.index(name) if name in order else -1)
         if len(tiers) == 2 and tiers[0] >= tiers[1] >= 0:
             message = f"a task climbs to a stronger model, and {climb.to} is not above {climb.model}"
-            self.notes.error("wrong-value", message, raw.at, f"the order is {', '.join(TIERS)}")
+            self.notes.error("wrong-value", message, raw.at, f"the order is {', '.join(order)}")
 
     def _complaint(self, name: str, agent: str) -> StrettoError | None:
         try:
-            self.known_model(name, agent)
+            self.catalogue.resolve(name, agent)
         except StrettoError as error:
             return error
         return None
@@ -387,6 +391,18 @@ class _Compiler:
             self._note(problem)
         for problem in check_types(plan, graph):
             self._note(problem)
+        if not graph.problems:
+            for misfit in misfits(plan, graph, self.on, self.catalogue):
+                self._note_misfit(misfit)
+
+    def _note_misfit(self, misfit: Misfit) -> None:
+        raw = self.raws.get(misfit.path)
+        value = raw.value.get(misfit.key) if raw is not None and type(raw.value) is dict else None
+        if value is None and misfit.slug == "max-tokens-too-high":
+            return  # nobody asked for so many: what the model gives will do
+        at = value.at if value is not None else self.places.get(misfit.path, "")
+        finding = Finding(misfit.slug, misfit.severity, misfit.message, at, misfit.fix, (misfit.path,))
+        self.notes.findings.append(finding)
 
     def _note(self, problem: Problem) -> None:
         raw = self.raws.get(problem.path)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+from stretto.plan.model import MAX_TOKENS
+
 Type = Literal[
     "version",  # the number 1
     "text",  # a string that is not empty
@@ -103,6 +105,7 @@ TASK: Table = {
     **ORDER,
     "model": Field("model", "A tier, a model's id, auto, or {from: haiku, to: opus}.", default="auto"),
     "effort": Field("word", "How hard the model is told to think.", choices=EFFORTS),
+    "family": Field("text", "Tasks of one family learn from each other which model does."),
     "on": Field("agent", "The agent that carries it out.", choices=AGENTS),
     "role": Field("text", "Who does it: the name of a role."),
     "tools": Field("tools", "Read-only tools the model may use.", choices=TOOLS),
@@ -111,9 +114,10 @@ TASK: Table = {
     "attempts": Field("whole", "How often it is tried.", least=1, default=3),
     "timeout": Field("time", "The longest one attempt may take.", least=1),
     "idle": Field("time", "The longest one attempt may be silent.", least=1),
-    "max_tokens": Field("whole", "The most tokens of one answer.", least=1, default=16_000),
+    "max_tokens": Field("whole", "The most tokens of one answer.", least=1, default=MAX_TOKENS),
+    "min_tokens": Field("whole", "How far max_tokens may be shrunk when the money runs out.", least=1),
     "turns": Field("whole", "The most model calls of one attempt that uses tools.", least=1, default=20),
-    "usd": Field("cap", "The most this task may spend, in dollars."),
+    "usd": Field("cap", "The most that each instance of this task may spend, in dollars."),
     "reads": Field("paths", "Files it reads: paths or globs inside the root."),
     "writes": Field("paths", "Files it writes: paths or globs inside the root."),
     "env": Field("names", "Environment variables that a command may see."),
@@ -136,6 +140,7 @@ GROUP: Table = {
     **EACH,
     **QUORUM,
     **ORDER,
+    "usd": Field("cap", "The most that all inside may spend together, in dollars."),
     "merge": Field("table", "How the members' worktrees come together.", of="merge"),
 }
 

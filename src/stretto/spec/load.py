@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from stretto.errors import StrettoError
+from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import Finding, did_you_mean, nearest
 from stretto.plan.model import Plan
 from stretto.spec.compile import compile_plan
+from stretto.spec.lock import is_lock, read_lock
 from stretto.spec.notes import Notes
 from stretto.spec.python import read_python
 from stretto.spec.yaml import MAX_BYTES, read_yaml
@@ -24,7 +26,10 @@ KINDS: dict[str, Kind] = {".yaml": "yaml", ".yml": "yaml", ".json": "yaml", ".py
 
 
 def load(
-    path: str | Path, plan_name: str | None = None, on: str = "messages"
+    path: str | Path,
+    plan_name: str | None = None,
+    on: str = "messages",
+    catalogue: Catalogue = BUILTIN,
 ) -> tuple[Plan | None, list[Finding], Kind]:
     """The plan of a file (None where it has errors), all findings, and the language it is written in.
 
@@ -32,6 +37,8 @@ def load(
     Raises StrettoError for a file that cannot be read at all, or is neither YAML nor Python.
     """
     path = Path(path)
+    if is_lock(path):
+        return read_lock(path).plan, [], "yaml"  # it was compiled when it was locked
     kind = KINDS.get(path.suffix.lower())
     data = _read(path, None if kind == "python" else MAX_BYTES)
     if kind is None:
@@ -40,12 +47,15 @@ def load(
             path, f"its name ends in {path.suffix!r}" if path.suffix else "its name has no ending", known
         )
     if kind == "python":
-        plan, findings = compile_plan(read_python(path, plan_name), source=str(path), on=on)
+        plan, findings = compile_plan(
+            read_python(path, plan_name), source=str(path), on=on, catalogue=catalogue
+        )
         return plan, findings, kind
     text = _decode(data, path)
     found: list[Finding] = []
     raw = read_yaml(text, str(path), found)
-    plan, findings = compile_plan(raw, source=str(path), text=text.removeprefix("\ufeff"), on=on)
+    bare = text.removeprefix("\ufeff")
+    plan, findings = compile_plan(raw, source=str(path), text=bare, on=on, catalogue=catalogue)
     if plan_name and (plan is None or plan.name != plan_name):
         what = f"{path} has one plan, and it is not called {plan_name!r}"
         raise StrettoError("no-such-plan", what, at=str(path), next="leave --plan out")

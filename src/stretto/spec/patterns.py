@@ -35,6 +35,7 @@ class OrderKeys(TypedDict, total=False):
     as_: str
     max: int
     tolerate: int | str
+    usd: Any
     min_ok: int | Mapping[str, Any]
 
 
@@ -49,6 +50,7 @@ class TaskKeys(OrderKeys, total=False):
     fan_in: int
     model: str | Mapping[str, str]
     effort: str
+    family: str
     on: str
     role: str
     agent: str
@@ -60,8 +62,8 @@ class TaskKeys(OrderKeys, total=False):
     timeout: Any
     idle: Any
     max_tokens: int
+    min_tokens: int
     turns: int
-    usd: Any
     reads: Collection[Any]
     writes: Collection[Any]
     env: Collection[str]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from stretto.errors import StrettoError
+from stretto.models.windows import BYTES_PER_TOKEN
+from stretto.models.windows import PER_NEED_TOKENS as PER_NEED_TOKENS
+from stretto.models.windows import PER_TASK_TOKENS as PER_TASK_TOKENS
+from stretto.models.windows import estimate_tokens as estimate_tokens
 from stretto.plan.model import canonical
 from stretto.plan.references import Ref, split
 
-PER_NEED_TOKENS = 8_000
-PER_TASK_TOKENS = 32_000
 HEAD_TOKENS = 1_000
 """What is still handed over of an output above the limits."""
 
-_BYTES_PER_TOKEN = 3
 _NONCE_LETTERS = 16
 
 _INTRODUCTION = """\
@@ -44,17 +46,6 @@ class Count(NamedTuple):
         return self.given < self.tokens
 
 
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has: a third of its UTF-8 bytes, rounded up.
-
-    English prose has some 4 bytes a token, and models from 4.7 on count about 30 % more tokens for the
-    same text: 3.1. Dense code has more tokens than this says, so it is an estimate to choose and to show
-    with; what a call may cost is bounded by bytes, never by this.
-    """
-    size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-    return -(-size // _BYTES_PER_TOKEN)
-
-
 def as_text(value: Any) -> str:
     """A value as it stands in a prompt: text as it is, all else as compact JSON."""
     return value if isinstance(value, str) else canonical(value)
@@ -65,8 +56,13 @@ def substitute(text: str, lookup: Callable[[Ref], Any]) -> str:
 
     Raises `bad-reference` for a malformed one, `unknown-reference` where `lookup` raises LookupError.
     """
+    return "".join(filled(text, lookup))
+
+
+def filled(text: str, lookup: Callable[[Ref], Any]) -> list[str]:
+    """The pieces of the text (see `references.split`) as `substitute` joins them."""
     if "${" not in text:
-        return text
+        return [text]
     try:
         pieces = split(text)
     except ValueError as malformed:
@@ -75,7 +71,7 @@ def substitute(text: str, lookup: Callable[[Ref], Any]) -> str:
             f"{malformed} is not a reference",
             next="write ${task} or ${task.field}; for a literal `${` write `$${`",
         ) from malformed
-    return "".join(piece if isinstance(piece, str) else as_text(_value(piece, lookup)) for piece in pieces)
+    return [piece if isinstance(piece, str) else as_text(_value(piece, lookup)) for piece in pieces]
 
 
 def _value(ref: Ref, lookup: Callable[[Ref], Any]) -> Any:
@@ -102,6 +98,15 @@ def _nonce(seed: str) -> str:
     return hashlib.sha256(seed.encode(errors="surrogatepass")).hexdigest()[:_NONCE_LETTERS]
 
 
+class Laid(NamedTuple):
+    """A final prompt."""
+
+    text: str
+    shared: int
+    """How many of its first characters all items of a template have in common."""
+    counts: list[Count]
+
+
 def hand_over(
     prompt: str,
     blocks: Sequence[Block],
@@ -115,16 +120,54 @@ def hand_over(
     the largest are cut first, then the heads themselves to equal parts. A cut is marked, with the path of
     the whole output where the agent can read files.
     """
-    if not blocks:
-        return prompt, []
-    tokens = [estimate_tokens(block.text) for block in blocks]
-    given = _allot(tokens, per_need, per_task)
-    parts = [prompt, _INTRODUCTION] if prompt else [_INTRODUCTION]
-    for block, whole, part in zip(blocks, tokens, given, strict=True):
+    laid = lay_out("", prompt, (), blocks, can_read_files, per_need, per_task)
+    return laid.text, laid.counts
+
+
+def lay_out(
+    head: str,
+    tail: str,
+    outer: Sequence[Block],
+    inner: Sequence[Block],
+    can_read_files: bool,
+    per_need: int = PER_NEED_TOKENS,
+    per_task: int = PER_TASK_TOKENS,
+) -> Laid:
+    """The prompt `head + tail` with what is handed over to it, limited as by `hand_over`.
+
+    What all items of a template share comes first, for a prompt cache: the blocks from outside the item
+    (`outer`) before the prompt, the item's own behind it. `head` is the part of the prompt before the first
+    word that differs by item.
+    """
+    tokens = [estimate_tokens(block.text) for block in (*outer, *inner)]
+    given = _allot(tokens, per_need, per_task) if tokens else []
+    texts, counts = [], []
+    for block, whole, part in zip((*outer, *inner), tokens, given, strict=True):
         text = block.text if part == whole else _head(block, whole, part, can_read_files)
-        parts.append(fence(block.name, text, block.sha))
-    counts = [Count(b.name, whole, part) for b, whole, part in zip(blocks, tokens, given, strict=True)]
-    return "\n\n".join(parts), counts
+        texts.append(fence(block.name, text, block.sha))
+        counts.append(Count(block.name, whole, part))
+    first = [_INTRODUCTION, *texts[: len(outer)]] if outer else []
+    last = [_INTRODUCTION, *texts[len(outer) :]] if inner else []
+    prompt = [head + tail] if head + tail else []
+    before = "\n\n".join([*first, head]) if head else "\n\n".join(first)
+    if outer and given[: len(outer)] != _allot(tokens[: len(outer)], per_need, per_task):
+        before = ""  # what an item has of its own took room from what all have
+    return Laid("\n\n".join([*first, *prompt, *last]), len(before), counts)
+
+
+_OPENING = re.compile(r'<output of="([^"\n]*)" sha="[0-9a-f]*" id="([0-9a-f]{16})">\n')
+_CUT = re.compile(r'\n\[cut: ([\d,]+) of ([\d,]+) tokens; [^\n]*\]\n</output id="([0-9a-f]{16})">')
+
+
+def cuts_in(prompt: str) -> list[Count]:
+    """What was too long to be handed over whole, as the marks of a final prompt tell it."""
+    names = {id: name for name, id in _OPENING.findall(prompt)}
+    found = [(names.get(id), part, whole) for part, whole, id in _CUT.findall(prompt)]
+    return [
+        Count(name, int(whole.replace(",", "")), int(part.replace(",", "")))
+        for name, part, whole in found
+        if name is not None
+    ]
 
 
 def _allot(tokens: list[int], per_need: int, per_task: int) -> list[int]:
@@ -143,7 +186,7 @@ def _allot(tokens: list[int], per_need: int, per_task: int) -> list[int]:
 
 
 def _head(block: Block, whole: int, part: int, can_read_files: bool) -> str:
-    start = block.text.encode(errors="surrogatepass")[: part * _BYTES_PER_TOKEN].decode(errors="ignore")
+    start = block.text.encode(errors="surrogatepass")[: part * BYTES_PER_TOKEN].decode(errors="ignore")
     # A line is not cut in two unless it is very long.
     line_end = start.rfind("\n", max(0, len(start) - 500))
     if line_end > 0:

@@ -70,6 +70,23 @@ def expand_globs(root: Path, patterns: Iterable[str]) -> list[Path]:
     return sorted(found)
 
 
+def names_something(root: Path, pattern: str) -> bool:
+    """Whether a path exists, or a glob names at least one file. Raises `outside-root`."""
+    base = root.resolve()
+    if inside(base, pattern).exists():
+        return True
+    name = os.path.relpath(os.path.normpath(base / pattern), base)
+    wild = re.search(r"[*?\[]", name)
+    if wild is None:
+        return False
+    # Only below the last folder that is named for certain: a root may be large.
+    folder = name[: wild.start()].rpartition("/")[0]
+    prefix = f"{folder}/" if folder else ""
+    match = re.compile(_regex(name)).fullmatch
+    found = (prefix + below for below in _walk(base / folder) if match(prefix + below))
+    return any(_readable(base, base, found))
+
+
 def _readable(base: Path, folder: Path, names: Iterable[str]) -> Iterator[Path]:
     """The real paths of those that are files inside the root."""
     for name in names:

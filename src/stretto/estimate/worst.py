@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from stretto.models import bound_nusd, cost_nusd, is_free, resolve
+from stretto.models import BUILTIN, Catalogue, is_free
 from stretto.plan.graph import Element, Graph, build
 from stretto.plan.model import Check, Plan, Task, canonical, to_data
 from stretto.plan.references import only_ref, refs
@@ -26,7 +26,11 @@ class Worst(NamedTuple):
 
 
 def worst_case(
-    plan: Plan, on: str, graph: Graph | None = None, free: Callable[[str], bool] = is_free
+    plan: Plan,
+    on: str,
+    graph: Graph | None = None,
+    free: Callable[[str], bool] = is_free,
+    catalogue: Catalogue = BUILTIN,
 ) -> Worst:
     """Every attempt of every prompt on a paid agent, each with the bound of one call.
 
@@ -43,7 +47,7 @@ def worst_case(
             continue
         if task.grow:
             unknown += [] if free(on) else [f"{element.path}: the tasks that its planner adds"]
-        priced = list(_calls(element, task, on, free))
+        priced = list(_calls(element, task, on, free, catalogue))
         width = _width(element, graph) if priced else 0
         if width is None:
             unknown.append(f"{element.path}: the length of {task.reduce}")
@@ -52,7 +56,7 @@ def worst_case(
             turns.append(element.path)
         for model, input_tokens, max_tokens, times in priced:
             calls += times * width
-            bound = bound_nusd(model, input_tokens, max_tokens)
+            bound = catalogue.bound_nusd(model, input_tokens, max_tokens)
             if bound is None:
                 unknown.append(f"{element.path}: the price of {model}")
             else:
@@ -61,12 +65,12 @@ def worst_case(
     return Worst(None if reasons else total, calls, reasons, tuple(turns))
 
 
-def priced_as(usages: Iterable[Mapping[str, int]], model: str) -> int | None:
+def priced_as(usages: Iterable[Mapping[str, int]], model: str, catalogue: Catalogue = BUILTIN) -> int | None:
     """What calls with these measured tokens would have cost on a model or tier; None without a price."""
-    id = resolve(model).id
+    id = catalogue.resolve(model).id
     total = 0
     for usage in usages:
-        cost = cost_nusd(id, usage)
+        cost = catalogue.cost_nusd(id, usage)
         if cost is None:
             return None
         total += cost
@@ -74,7 +78,7 @@ def priced_as(usages: Iterable[Mapping[str, int]], model: str) -> int | None:
 
 
 def _calls(
-    element: Element, task: Task, on: str, free: Callable[[str], bool]
+    element: Element, task: Task, on: str, free: Callable[[str], bool], catalogue: Catalogue
 ) -> Iterator[tuple[str, int, int, int]]:
     """(model id, bound of the input, of the output, how often) of the paid calls of one task."""
     agent = task.agent(on)
@@ -82,16 +86,16 @@ def _calls(
     if task.action == "prompt" and not free(agent):
         for name in (task.model, task.climb_to):
             if name:
-                yield resolve(name, agent).id, _input(element, task), task.max_tokens, task.attempts
+                yield catalogue.resolve(name, agent).id, _input(element, task), task.max_tokens, task.attempts
     check = task.check
     if check is not None and check.prompt and not free(check.agent(on)):
         tokens = task.max_tokens + _bytes(check.prompt)
-        judge = _judge(check, on)
+        judge = _judge(check, on, catalogue)
         yield judge, tokens, task.max_tokens, attempts * JUDGE_TRIES
 
 
-def _judge(check: Check, on: str) -> str:
-    return resolve(check.model, check.agent(on)).id
+def _judge(check: Check, on: str, catalogue: Catalogue) -> str:
+    return catalogue.resolve(check.model, check.agent(on)).id
 
 
 def _input(element: Element, task: Task) -> int:

@@ -1,0 +1,92 @@
+"""What may be known of a task before it runs: the ground of its choice of model and of its estimate."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from stretto.models.catalogue import Catalogue
+from stretto.models.kind import Kind, kind_of
+from stretto.models.windows import BYTES_PER_TOKEN
+from stretto.plan.graph import Element
+from stretto.plan.model import Expect, Task, canonical, to_data
+from stretto.plan.references import refs
+
+HANDED_TOKENS = 1_000
+"""What one reference or handed-over need is taken to bring, until it is there to be counted."""
+
+
+class Facts(NamedTuple):
+    """One task as choices and estimates see it; the same for all items of a template, but for `signature`."""
+
+    path: str
+    family: str
+    """Tasks that are alike share it: one group of one plan, or what `family:` says."""
+    signature: str
+    """The same for the same task asked again, whoever answers; empty where the item is not known yet."""
+    text: str
+    kind: Kind
+    agent: str
+    """Who carries it out, by the whole word of `on:`."""
+    ladder: tuple[str, ...]
+    """Names of models (tiers or ids), weakest first; one entry where the author fixed the model."""
+    fixed: bool
+    """The author named the model: it is honoured, whatever history says."""
+    effort: str
+    tools: tuple[str, ...]
+    writes: bool
+    check: Literal["", "executable", "judged"]
+    input_tokens: int
+    """Of the first call, as estimated from the prompt and from what will be handed over."""
+    max_tokens: int
+    turns: int
+    expect: Expect | None
+    bounded: bool = False
+    """The author named where the ladder starts and ends: `model: {from, to}`."""
+
+
+def facts_of(element: Element, plan: str, on: str, catalogue: Catalogue) -> Facts:
+    """What a task's own words say; `plan` is the plan's name, `on` the run's agent."""
+    task = element.part
+    assert isinstance(task, Task)
+    check = task.check
+    return Facts(
+        path=element.path,
+        family=task.family or f"{plan}/{element.path.rpartition('.')[0]}",
+        signature="",
+        text=task.prompt,
+        kind=kind_of(task.prompt),
+        agent=task.agent(on),
+        ladder=ladder_of(task, catalogue),
+        fixed=task.model != "auto" and not task.climb_to,
+        effort=task.effort,
+        tools=task.tools,
+        writes=bool(task.writes),
+        check="" if check is None else "judged" if check.prompt else "executable",
+        input_tokens=_input_tokens(element, task),
+        max_tokens=task.max_tokens,
+        turns=task.turns,
+        expect=task.expect,
+        bounded=bool(task.climb_to),
+    )
+
+
+def ladder_of(task: Task, catalogue: Catalogue) -> tuple[str, ...]:
+    """The models that a task may be tried on, weakest first: of `auto` all, of {from, to} those between."""
+    if task.model == "auto" and not task.climb_to:
+        return catalogue.auto_tiers
+    if not task.climb_to:
+        return (task.model,)
+    tiers = catalogue.tiers
+    first = catalogue.auto_tiers[0] if task.model == "auto" else task.model
+    if first in tiers and task.climb_to in tiers:
+        return tiers[tiers.index(first) : tiers.index(task.climb_to) + 1]
+    return (first, task.climb_to)
+
+
+def _input_tokens(element: Element, task: Task) -> int:
+    own = len(task.prompt.encode(errors="surrogatepass"))
+    if task.output is not None:
+        own += len(canonical(to_data(task.output)))
+    handed = sum(need.handed for need in element.needs) + sum(1 for _ in refs(task.prompt))
+    merged = task.fan_in if task.reduce else 0
+    return -(-own // BYTES_PER_TOKEN) + HANDED_TOKENS * (handed + merged)

@@ -1,0 +1,257 @@
+"""The limiter: calls wait for the provider's tokens per minute, in turn, and for no longer than they must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stretto import events as ev
+from stretto.errors import EXIT_OK
+from stretto.models import BUILTIN, Catalogue, ModelInfo, Rates
+from stretto.models.choice import Chooser
+from stretto.models.history import History
+from stretto.plan.model import Limits, Plan, Task
+from stretto.scheduler.limiter import FIRST_TOKENS, MINUTE_US, Bucket
+from stretto.scheduler.schedule import Scheduler
+from tests.stage import Actor, Stage
+from tests.worlds import begun
+
+SECOND = 1_000_000
+
+
+def catalogue(**rates: Rates) -> Catalogue:
+    """The built-in one, with the rates of some models set by their ids (`_` for `-`)."""
+    named = {name.replace("_", "-"): each for name, each in rates.items()}
+    known = [replace(m, rates=named.pop(m.id)) if m.id in named else m for m in BUILTIN.models]
+    return replace(BUILTIN, models=(*known, *(ModelInfo(id, rates=each) for id, each in named.items())))
+
+
+# One bucket
+
+
+def test_a_full_bucket_gives_a_minutes_worth_at_once_and_then_as_it_flows() -> None:
+    bucket = Bucket(60, 0)
+    now = MINUTE_US
+    for _ in range(60):
+        assert bucket.wait_us(1, now) == 0
+        bucket.take(1)
+    assert bucket.wait_us(1, now) == SECOND
+    assert bucket.wait_us(1, now + SECOND - 1) == 1
+    assert bucket.wait_us(1, now + SECOND) == 0
+    assert bucket.wait_us(2, now + SECOND) == SECOND
+
+
+def test_nothing_is_saved_beyond_a_minute() -> None:
+    bucket = Bucket(60, 0)
+    assert bucket.wait_us(60, 100 * MINUTE_US) == 0
+    bucket.take(60)
+    assert bucket.wait_us(60, 100 * MINUTE_US) == MINUTE_US
+
+
+def test_what_no_bucket_could_hold_goes_when_it_is_full_and_the_next_pay_for_it() -> None:
+    bucket = Bucket(100, 0)
+    assert bucket.wait_us(250, MINUTE_US) == 0
+    bucket.take(250)
+    assert bucket.wait_us(1, MINUTE_US) == 151 * MINUTE_US // 100
+
+
+def test_what_is_given_back_is_there_at_once_and_never_above_the_brim() -> None:
+    bucket = Bucket(100, 0)
+    bucket.fill(MINUTE_US)
+    bucket.take(50)
+    bucket.give(80, MINUTE_US)
+    assert bucket.wait_us(100, MINUTE_US) == 0
+    bucket.take(100)
+    assert bucket.wait_us(1, MINUTE_US) > 0
+
+
+@given(st.integers(1, 10**7), st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)), max_size=30))
+def test_after_exactly_the_time_it_says_a_bucket_gives(rate: int, takes: list[tuple[int, int]]) -> None:
+    """And never more than a minute's worth and what flowed in; all in whole numbers."""
+    bucket, now, taken = Bucket(rate, 0), 0, 0
+    for later, wanted in takes:
+        now += later
+        amount = min(wanted, rate)
+        wait_us = bucket.wait_us(amount, now)
+        if wait_us:
+            assert bucket.wait_us(amount, now + wait_us - 1) > 0
+            now += wait_us
+        assert bucket.wait_us(amount, now) == 0
+        bucket.take(amount)
+        taken += amount
+        assert taken * MINUTE_US <= rate * now
+
+
+# Calls of running attempts
+
+
+class Desks:
+    """Attempts on two models that ask and settle by hand."""
+
+    def __init__(self, rates: Rates, tasks: int = 10, cap_nusd: int | None = None, at_us: int = 0):
+        parts = tuple(Task(id=f"t{k}", call="m:f") for k in range(tasks))
+        self.plan = Plan(name="p", tasks=parts, limits=Limits(parallel=tasks))
+        self.scheduler = self.made(rates)
+        self.scheduler.start(begun(self.plan, cap_nusd=cap_nusd), at_us)
+        self.log: list[ev.Event] = []
+        self.start()
+
+    def made(self, rates: Rates) -> Scheduler:
+        return Scheduler(self.plan, None, Chooser(catalogue(m=rates), History()))
+
+    def start(self) -> None:
+        for vertex in self.scheduler.picks():
+            self.scheduler.begin(vertex, self.scheduler.choice(vertex))
+        self.sent()
+
+    def ask(self, task: str, input_tokens: int = 1, output_tokens: int = 1, **more: Any) -> list[str]:
+        asked: dict[str, Any] = {"model": "m", "nusd": 1, "call": 1, **more}
+        self.scheduler.call_asked(
+            f"{task}#1", input_tokens=input_tokens, output_tokens=output_tokens, **asked
+        )
+        return self.sent()
+
+    def settle(self, task: str, usage: dict[str, int], status: str = "ok", certain: bool = True) -> list[str]:
+        settled = ev.CallSettled(f"{task}#1", 1, "m", usage, 0, certain, status)
+        self.scheduler.call_done(settled)
+        return self.sent()
+
+    def tick(self, now_us: int) -> list[str]:
+        self.scheduler.tick(now_us)
+        return self.sent()
+
+    def sent(self) -> list[str]:
+        events, commands = self.scheduler.take()
+        self.log = [*getattr(self, "log", []), *events]
+        return [c.attempt.partition("#")[0] for c in commands if isinstance(c, ev.Answer) and c.granted]
+
+
+def test_calls_of_one_model_go_in_turn_and_hold_up_no_other() -> None:
+    desks = Desks(Rates(requests=2))
+    assert desks.ask("t0") == ["t0"] and desks.ask("t1") == ["t1"]
+    assert desks.ask("t2") == [] and desks.ask("t3") == []
+    assert desks.ask("t4", model="another") == ["t4"]
+    assert desks.scheduler.wake_at_us() == 30 * SECOND
+    assert desks.tick(30 * SECOND - 1) == []
+    assert desks.tick(30 * SECOND) == ["t2"]
+    assert desks.scheduler.wake_at_us() == MINUTE_US
+    assert desks.tick(MINUTE_US) == ["t3"]
+    assert desks.scheduler.wake_at_us() is None
+
+
+def test_a_large_call_at_the_head_is_not_overtaken_by_small_ones() -> None:
+    desks = Desks(Rates(input_tokens=100))
+    assert desks.ask("t0", 50) == ["t0"]
+    assert desks.ask("t1", 90) == [] and desks.ask("t2", 10) == []
+    assert desks.tick(24 * SECOND) == ["t1"]
+    assert desks.tick(30 * SECOND) == ["t2"]
+
+
+def test_tokens_that_were_read_from_a_cache_count_for_nothing() -> None:
+    desks = Desks(Rates(input_tokens=100))
+    assert desks.ask("t0", 100) == ["t0"]
+    assert desks.ask("t1", 90) == []
+    assert desks.settle("t0", {"input": 10, "cache_read": 10_000, "output": 50}) == ["t1"]
+
+
+def test_output_is_debited_by_what_answers_had_and_put_right_by_what_they_have() -> None:
+    desks = Desks(Rates(output_tokens=2 * FIRST_TOKENS))
+    assert desks.ask("t0", 1, 16_000) == ["t0"], "by what is possible one would have to wait for minutes"
+    assert desks.ask("t1", 1, 16_000) == ["t1"]
+    assert desks.ask("t2", 1, 16_000) == []
+    assert desks.settle("t0", {"output": 20}) == ["t2"], "980 came back, and the others are taken to be short"
+    desks.ask("t3", 1, 16_000)
+    assert desks.settle("t1", {"output": 9_000}) == []
+    wake = desks.scheduler.wake_at_us()
+    assert wake is not None and wake > 3 * MINUTE_US, "the debt is paid first"
+
+
+def test_a_call_that_was_not_sent_took_nothing_and_one_without_usage_took_what_was_debited() -> None:
+    desks = Desks(Rates(requests=1))
+    assert desks.ask("t0") == ["t0"]
+    assert desks.ask("t1") == desks.ask("t2") == []
+    assert desks.settle("t0", {}, ev.NOT_SENT) == ["t1"]
+    assert desks.settle("t1", {}, "error") == [], "it was sent"
+    tokens = Desks(Rates(input_tokens=10))
+    assert tokens.ask("t0", 10) == ["t0"]
+    assert tokens.ask("t1", 10) == []
+    assert tokens.settle("t0", {}, "no usage arrived", certain=False) == []
+
+
+def test_money_and_tokens_must_both_be_there() -> None:
+    desks = Desks(Rates(requests=1), cap_nusd=100)
+    assert desks.ask("t0", nusd=60) == ["t0"]
+    assert desks.ask("t1", nusd=60) == []
+    assert desks.tick(MINUTE_US) == [], "there is a request to be had, and no money"
+    assert desks.settle("t0", {}) == ["t1"]
+    assert desks.ask("t2", nusd=10) == []
+    assert desks.tick(2 * MINUTE_US) == ["t2"]
+
+
+def test_what_runs_gets_its_tokens_though_the_run_is_paused() -> None:
+    desks = Desks(Rates(requests=1))
+    assert desks.ask("t0") == ["t0"]
+    desks.ask("t1")
+    desks.scheduler.pause("user")
+    assert desks.scheduler.wake_at_us() == MINUTE_US
+    assert desks.tick(MINUTE_US) == ["t1"]
+
+
+def test_an_attempt_that_ends_gives_up_its_place() -> None:
+    desks = Desks(Rates(requests=1))
+    desks.ask("t0")
+    desks.ask("t1")
+    desks.ask("t2")
+    desks.scheduler.ended(ev.AttemptEnded("t1", 1, "cancelled"))
+    desks.sent()
+    assert desks.tick(MINUTE_US) == ["t2"]
+
+
+def test_without_rates_nothing_is_kept_and_nothing_waits() -> None:
+    desks = Desks(Rates())
+    assert desks.ask("t0", 10**9, 10**9) == ["t0"]
+    assert desks.scheduler.wake_at_us() is None
+
+
+def test_after_a_resume_the_buckets_count_as_empty_when_the_other_process_died() -> None:
+    first = Desks(Rates(requests=60))
+    first.ask("t0")
+    second = Desks(Rates(requests=60))
+    second.scheduler = second.made(Rates(requests=60))
+    for event in first.log:
+        second.scheduler.fold(event, 1_000 * SECOND)
+    second.scheduler.resume(2, "", 1_002 * SECOND)
+    second.start()
+    asked = [second.ask(f"t{k}", call=7) for k in range(1, 5)]
+    assert asked == [["t1"], ["t2"], [], []], "two seconds have passed, so two may go"
+
+
+@pytest.mark.parametrize("seconds", [0, 61])
+def test_a_new_run_begins_with_full_buckets(seconds: int) -> None:
+    desks = Desks(Rates(requests=3), at_us=seconds * SECOND)
+    assert [desks.ask(f"t{k}") for k in range(4)] == [["t0"], ["t1"], ["t2"], []]
+
+
+def test_a_run_keeps_to_its_rates_and_uses_them() -> None:
+    stage = Stage(messages=Actor(lambda work: "done", takes_s=0.5, cost_nusd=1, bound_nusd=2))
+    tasks = "".join(f"  t{k}: {{prompt: Do {k}, model: haiku}}\n" for k in range(100))
+    known = catalogue(claude_haiku_5_5=Rates(requests=20))
+    outcome = stage.run(
+        f"limits: {{parallel: 8}}\ntasks:\n{tasks}", on="messages", cap_nusd=-1, catalogue=known
+    )
+    assert outcome.code == EXIT_OK
+    sent = [row.at_us for row in stage.journal.read("r") if isinstance(row.event, ev.CallReserved)]
+    assert len(sent) == 100
+    for k, first in enumerate(sent):
+        for j, last in enumerate(sent[k:], 1):
+            assert (j - 20) * MINUTE_US <= 20 * (last - first), (
+                "never more than a minute's worth and what flows"
+            )
+    gaps = [later - earlier for earlier, later in pairwise(sent[20:])]
+    assert max(gaps) <= 3 * SECOND + SECOND // 10, "one every three seconds, once the first minute's are gone"
+    assert 240 <= stage.elapsed_s <= 242

@@ -128,6 +128,8 @@ class World:
     losing: float = 0.0
     outcome: Callable[[str, int, str], str] | None = None
     parallel: int | None = None
+    took: Callable[[str, str], float] | None = None
+    """How many seconds an attempt at a task in a role takes, where that is not left to chance."""
     chooser: Chooser | None = None
     prefix: Prefix | None = None
     """What every attempt has in common with its siblings, as far as they are items of a template."""
@@ -203,7 +205,10 @@ class World:
     def _act(self, command: ev.Command) -> None:
         match command:
             case ev.Start(task, n, role):
-                took = int(1e6 * (0.5 + 4 * chance(self.seed, "time", task, n)))
+                seconds = 0.5 + 4 * chance(self.seed, "time", task, n)
+                if self.took is not None:
+                    seconds = self.took(task, role)
+                took = max(1, round(1e6 * seconds))
                 self.began[task, n] = self.now_us
                 heapq.heappush(self.ends, (self.now_us + took, len(self.log), task, n, role))
             case ev.Stop(task, n, role):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from stretto.estimate.pieces import Piece, Rung, strongest
 from stretto.estimate.result import Baseline, Range
 from stretto.estimate.sampling import Sampler, money_of, points_of
-from stretto.estimate.timing import Stage, plays
+from stretto.estimate.timing import Played, Stage, plays
 from stretto.models.catalogue import ModelInfo
 from stretto.models.figures import LATENCY_S, SPEED, figure
 
@@ -20,6 +20,7 @@ PLAYS = 10
 def baselines_of(
     stage: Stage,
     pieces: Sequence[Piece],
+    played: Sequence[Played],
     nusd: Range | None,
     sequential_s: float,
     *,
@@ -33,7 +34,7 @@ def baselines_of(
         for name, e in declared
     }
     found.setdefault("one-agent", _one_agent(stage, pieces))
-    found.setdefault("all-strongest", _all_strongest(stage, pieces, until_s))
+    found.setdefault("all-strongest", _all_strongest(stage, pieces, played, until_s))
     same = None if nusd is None else nusd.expected
     found.setdefault("sequential", Baseline(same, sequential_s, "declared" if certain else "computed"))
     return found
@@ -42,7 +43,9 @@ def baselines_of(
 # Everything on the strongest model
 
 
-def _all_strongest(stage: Stage, pieces: Sequence[Piece], until_s: float) -> Baseline:
+def _all_strongest(
+    stage: Stage, pieces: Sequence[Piece], played: Sequence[Played], until_s: float
+) -> Baseline:
     """The same plan with every prompt once on the strongest model: as declared, else by its figure there.
 
     A sum of declared and computed figures would be neither, so it is left unknown.
@@ -62,7 +65,7 @@ def _all_strongest(stage: Stage, pieces: Sequence[Piece], until_s: float) -> Bas
         sampler = Sampler(stage.widths, SAMPLES, stage.seed)
         sampler.add(swapped)
         nusd = money_of(sampler.total.nusd).expected
-    seconds = _seconds(stage, swapped, until_s)
+    seconds = _seconds(stage, swapped, played, until_s)
     what = "its figures on the strongest model" if declared else "a price"
     why = f"{what} are not declared: {', '.join(missing[:3])}" if declared else f"{info.id} has no price"
     return Baseline(nusd, seconds, known, why if missing else "")
@@ -113,14 +116,23 @@ def _on_strongest(piece: Piece, info: ModelInfo, stage: Stage) -> Piece:
     )
 
 
-def _seconds(stage: Stage, swapped: Sequence[Piece], until_s: float) -> float | None:
-    """How long the plan would take so; None where times are declared, but not of the strongest model."""
+def _seconds(
+    stage: Stage, swapped: Sequence[Piece], played: Sequence[Played], until_s: float
+) -> float | None:
+    """How long the plan would take so; None where times are declared, but not of the strongest model.
+
+    The first plays again, with the same luck: their ratio is known better than either length.
+    """
     if any(piece.seconds == UNDECLARED for piece in swapped):
         return None
     there = replace(stage, pieces={piece.element.path: piece for piece in swapped if not piece.grown})
-    left_s = max(0.0, until_s - time.monotonic())
-    played = plays(there, left_s, least=1, most=PLAYS)
-    return points_of([play.seconds for play in played]).expected
+    again = plays(there, max(0.0, until_s - time.monotonic()), least=1, most=min(PLAYS, len(played)))
+    after = [play.seconds for play in again]
+    if len(played) == 1:
+        return after[0]
+    before = [play.seconds for play in played]
+    share = sum(after) / (sum(before[: len(after)]) or 1.0)
+    return points_of(before).expected * share
 
 
 # One agent

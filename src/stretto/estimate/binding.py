@@ -12,7 +12,7 @@ LIFTED_PLAYS = 20
 """The same plays again without one limit: with the same luck, so few are enough ..."""
 LEAST_LIFTED = 2
 """... and of a large plan these."""
-BINDS = 0.02
+BINDS = 0.05
 """A limit binds if without it the plan ends this much earlier."""
 
 

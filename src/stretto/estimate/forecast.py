@@ -90,7 +90,9 @@ def estimate(
         critical_path=_middle(played).path,
         binding=binding_of(stage, played, seconds, until_s),
         worst=worst_case(plan, on, graph, free, catalogue),
-        baselines=baselines_of(stage, pieces, nusd, sequential.expected, certain=certain, until_s=until_s),
+        baselines=baselines_of(
+            stage, pieces, played, nusd, sequential.expected, certain=certain, until_s=until_s
+        ),
         covered=_kept_worth(pieces, covered),
         samples=_samples(sampler, played, samples),
         unknown=tuple(dict.fromkeys(f"{what}: no price is known" for what in sampler.unknown)),

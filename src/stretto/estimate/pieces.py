@@ -20,8 +20,10 @@ from stretto.scheduler.choosing import UNCHOSEN, kind_of_agent
 COMMAND_S = 1.0
 """A command or a function of which nothing is known; what `expect` says beats it."""
 COMMAND_SD_LOG = 1.0
-FAILS = 0.03
-"""Share of attempts that come to nothing though no check says so: a broken answer, a refusal."""
+TRANSIENT = 0.01
+"""Share of attempts that come to nothing by themselves: a cut stream, an overloaded provider."""
+BROKEN = {"text": 0.0, "lines": 0.01, "json": 0.03}
+"""Share of answers that have not the promised form, by what was promised."""
 GROWN_MOST = 10
 """A planner's plan is taken to have between one and so many tasks."""
 GROWN_PROMPT = "(planned)"
@@ -173,9 +175,10 @@ def _ask(piece: Piece, chooser: Chooser, free: bool) -> None:
     """The way up its ladder: which models, in which order, with which chance to stop."""
     task, facts, catalogue, history = piece.task, piece.facts, chooser.catalogue, chooser.history
     rungs: list[Rung] = []
+    whole = (1 - TRANSIENT) * (1 - BROKEN[task.output_kind])
     if kind_of_agent(piece.agent) in UNCHOSEN:
         info = catalogue.resolve(task.model, piece.agent)
-        rungs.append(Rung(info.id, info.tier, figure(facts, info, catalogue, history), 1 - FAILS))
+        rungs.append(Rung(info.id, info.tier, figure(facts, info, catalogue, history), whole))
     else:
         failed: tuple[int, ...] = ()
         decision = chooser.decide(facts)
@@ -183,7 +186,7 @@ def _ask(piece: Piece, chooser: Chooser, free: bool) -> None:
             info = catalogue.info(decision.model)
             made = figure(facts, info, catalogue, history, effort=decision.effort)
             checked = bool(facts.check) and decision.chance is not None
-            chance = decision.chance if checked and decision.chance is not None else 1 - FAILS
+            chance = whole * decision.chance if checked and decision.chance is not None else whole
             rungs.append(Rung(info.id, info.tier, made, chance))
             climbs = facts.check or facts.bounded
             failed = (*failed, decision.rung)

@@ -32,6 +32,8 @@ LATENCY_S = 1.0
 """Until a call's first token."""
 SPEED = 60.0
 """Output tokens per second where nothing is known of a model."""
+PRETENDED = 20.0
+"""How many times faster than life a pretender is."""
 SPREAD = 0.7
 """Standard deviation of the logarithm of one task's cost: recorded coding work had 0.5-0.7."""
 SPREAD_WITH_TOOLS = 1.1
@@ -91,7 +93,7 @@ def figure(
     """
     effort = effort or facts.effort
     made = _prior(facts, model, catalogue, effort, role)
-    pretended = facts.agent.partition(":")[0] == "simulated"
+    pretended = agent_of(facts) == "simulated"
     if history.measured.attempts(pretended, model.id, role):
         made = _seen(made, facts, model.id, history.measured, effort, role)
     elif other := _nearest(history.measured, facts, pretended, role):
@@ -99,12 +101,17 @@ def figure(
     return _declared(made, facts) if role == "work" else made
 
 
+def agent_of(facts: Facts) -> str:
+    """The kind of agent that carries a task out, without its argument."""
+    return facts.agent.partition(":")[0]
+
+
 def _prior(facts: Facts, model: ModelInfo, catalogue: Catalogue, effort: str, role: str) -> Figure:
     """From the prompt's size, the tools, the kind of work, list prices and median speeds.
 
     Each turn after the first re-reads all before it from the cache and writes what is new to it.
     """
-    claude = facts.agent.partition(":")[0] == "claude"
+    claude = agent_of(facts) == "claude"
     calls = 1
     if role == "work" and (facts.tools or claude):
         calls = max(1, min(facts.turns, TURNS_OF_CLAUDE if claude else TURNS_WITH_TOOLS))
@@ -125,11 +132,14 @@ def _prior(facts: Facts, model: ModelInfo, catalogue: Catalogue, effort: str, ro
         of = price.at(int(first + (calls - 1) * added / 2))
         nusd = sum(amount * of.of(name) for name, amount in usage.items()) / 1e6
     spread = SPREAD_WITH_TOOLS if calls > 1 else SPREAD
+    seconds = answer / (model.tokens_per_s or SPEED) + calls * LATENCY_S
+    if agent_of(facts) == "simulated":
+        seconds /= PRETENDED
     return Figure(
         nusd=nusd,
         sd_log=spread,
         mean_sd_log=0.0,
-        seconds=answer / (model.tokens_per_s or SPEED) + calls * LATENCY_S,
+        seconds=seconds,
         seconds_sd_log=spread,
         seconds_mean_sd_log=0.0,
         input_tokens=fresh,
@@ -148,7 +158,7 @@ def _prior(facts: Facts, model: ModelInfo, catalogue: Catalogue, effort: str, ro
 
 def _seen(made: Figure, facts: Facts, model: str, measured: Measured, effort: str, role: str) -> Figure:
     """What attempts of this model took, of the same task, its family or all; it moves the prior."""
-    pretended = facts.agent.partition(":")[0] == "simulated"
+    pretended = agent_of(facts) == "simulated"
     money, time = measured.fits(pretended, model, role)
     attempts = measured.attempts(pretended, model, role)
     factor = EFFORTS.get(effort, 1.0)

@@ -19,23 +19,23 @@ EFFORTS = {"low": 0.5, "medium": 0.65, "high": 1.0, "xhigh": 1.4, "max": 2.0}
 """Money and time beside high effort; recorded: medium takes 0.57-0.74 of it."""
 SPREAD = 0.6
 """Spread of single tasks (of their logarithm) before any was seen: recorded coding work has 0.5-0.7 ..."""
-SPREAD_WEIGHT = 1.0
+SPREAD_WEIGHT = 0.5
 """... and so many tasks outvote it."""
-FAMILY_SPREAD = 0.2
+FAMILY_SPREAD = 0.1
 """The same of the means of families ..."""
-FAMILY_WEIGHT = 2.0
+FAMILY_WEIGHT = 12.0
 """... and so many families outvote it."""
 OWN_WEIGHT = 8.0
 """A family has a spread of its own after about so many tasks."""
 ELASTICITY = 0.5
 """Twice the words ask for 1.4 times the work, before anything was seen ..."""
-ELASTICITY_SD = 0.3
+ELASTICITY_SD = 0.25
 BEYOND = 1.5
 """A prompt longer (or shorter) than all that were seen counts as at most so much longer than the longest."""
-UPPER = 0.5
+UPPER = 0.35
 """How much of the spread is taken from the upper half of the logarithms, which makes the tail of a sum, and
 how much from plain relative deviations, which few figures without their tail make too small."""
-STALL = 3.0
+STALL = 5.0
 """An attempt that took longer by so many deviations than its tokens explain waited for something else ..."""
 LEAST_STALL_SD = 0.1
 SHARED = 0.75
@@ -272,9 +272,9 @@ class Fit:
         lost = 1 + sum(family.trust for family in self.families.values())
         all_upper = sum(upper for upper, _ in parts.values())
         all_plain = sum(plain for _, plain in parts.values())
-        spread = _spread(all_upper, all_plain, self.n, max(1.0, self.n - lost))
-        prior = expm1(SPREAD**2)
-        self.spread = (self.n * spread + SPREAD_WEIGHT * prior) / (self.n + SPREAD_WEIGHT)
+        left = max(0.0, self.n - lost)
+        spread = _spread(all_upper, all_plain, self.n, max(1.0, left))
+        self.spread = (left * spread + SPREAD_WEIGHT * expm1(SPREAD**2)) / (left + SPREAD_WEIGHT)
         for name, family in self.families.items():
             n = family.n if family.n > 1 else 0
             own = _spread(*parts[name], family.n, max(1.0, family.n - family.trust)) if n else 0.0

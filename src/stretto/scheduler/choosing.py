@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from stretto.events import AttemptEnded
@@ -61,7 +62,7 @@ class Choices:
         self.learns = True
         """False where a run is only played through: nothing that chance decides is kept or learned from."""
         self._state = state
-        self._free = free
+        self._free = cache(free)
         self._digests: dict[str, str] = {}
         self._facts: dict[Element, Facts] = {}
         self._known: dict[tuple[Element, int, tuple[int, ...], str], tuple[int, Choice]] = {}
@@ -84,6 +85,14 @@ class Choices:
     def share(self, other: Choices) -> None:
         """Looks up and remembers where another does: for plays of one plan in which nothing is learned."""
         self._facts, self._known = other._facts, other._known
+
+    def pool_of(self, vertex: TaskVertex, role: str) -> tuple[str, str]:
+        """Agent and model alone; where the model is fixed, without asking what it is expected to cost."""
+        if role == "work" and _is_fixed(vertex.task):
+            agent = vertex.task.agent(self._on)
+            return agent, self._id(agent, vertex.task.model)
+        choice = self.of(vertex, role)
+        return choice.agent, choice.model
 
     def also(self, vertex: TaskVertex, choice: Choice) -> list[Choice]:
         """The other rungs whose kept result would do as well: whoever gave it, it was accepted."""
@@ -204,7 +213,9 @@ class Choices:
         return started.on
 
     def _met(self, vertex: TaskVertex) -> bool:
-        """Whether this very task was tried before; a signature is only made where there is a history."""
+        """Whether this very task was tried before, where that can change its model."""
+        if _is_fixed(vertex.task):
+            return False
         chooser = self.chooser_of(vertex)
         return chooser.version > 0 and chooser.knows(self.signature_of(vertex))
 
@@ -228,7 +239,7 @@ class Choices:
         return self._work(vertex, task, agent)
 
     def _work(self, vertex: TaskVertex, task: Task, agent: str) -> Choice:
-        fixed = task.model != "auto" and not task.climb_to
+        fixed = _is_fixed(task)
         if fixed and (not self._counts_money() or self._free(agent)):
             return Choice(agent, self._id(agent, task.model), task.effort, 0, "work", "declared")
         facts = self.facts(vertex)
@@ -267,6 +278,11 @@ class Choices:
         started = self._state.started
         assert started is not None
         return "" if kind in MODELLESS else started.models.get(f"{kind}/{name}", name)
+
+
+def _is_fixed(task: Task) -> bool:
+    """The author has named the model."""
+    return task.model != "auto" and not task.climb_to
 
 
 def next_role(vertex: TaskVertex) -> str:

@@ -263,18 +263,18 @@ class Scheduler:
     def _push(self, vertex: TaskVertex) -> None:
         if self._asleep:
             return
-        choice = self.choice(vertex)
-        pool = self.pools.get(choice[:2])
+        key = self.choices.pool_of(vertex, next_role(vertex))
+        pool = self.pools.get(key)
         if pool is None:
-            pool = self.pools[choice[:2]] = self._new_pool(choice)
+            pool = self.pools[key] = self._new_pool(*key)
         element = vertex.element
         heapq.heappush(pool.heap, (-element.tail_s, element.index, next(self._number), vertex))
 
-    def _new_pool(self, choice: Choice) -> Pool:
+    def _new_pool(self, agent: str, model: str) -> Pool:
         slots = self.state.plan.limits.slots
-        base = choice.agent.split(":")[0]
+        base = agent.split(":")[0]
         of_agent = slots.get(base, SLOTS.get(base, UNBOUNDED))
-        return Pool(choice[:2], base, of_agent, self._slots_of_model(base, choice.model))
+        return Pool((agent, model), base, of_agent, self._slots_of_model(base, model))
 
     def _slots_of_model(self, agent: str, model: str) -> int:
         """A plan may say `messages/haiku`: what counts is the model that the name stands for in this run."""
@@ -317,7 +317,7 @@ class Scheduler:
             if best is None:
                 return
             vertex = heapq.heappop(best.heap)[3]
-            if self.choice(vertex)[:2] != best.key:
+            if self.choices.pool_of(vertex, next_role(vertex)) != best.key:
                 self._push(vertex)  # what other tasks taught since has changed the choice
             elif not self.warming.holds(vertex, best.key):
                 yield vertex

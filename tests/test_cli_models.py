@@ -342,3 +342,9 @@ def test_any_line_is_a_task_or_a_bad_one(text: str) -> None:
         assert str(bad)
     else:
         assert asked.facts.ladder
+
+
+def test_a_line_whose_agent_cannot_be_is_answered_and_the_next_one_too(tmp_path: Path) -> None:
+    lines = '{"prompt": "x", "on": "simulated:fail=7"}\nList the files\n'
+    rows = Project(tmp_path)("models", "pick", "-", "--jsonl", stdin=lines).jsonl
+    assert "error" in rows[0] and rows[1]["tier"] == "haiku"

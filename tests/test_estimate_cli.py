@@ -312,3 +312,25 @@ tasks:
     tasks = project("show", "last", "--json").json["tasks"]
     assert len(tasks) == 6
     assert data["covered"]["tasks"] == 6
+
+
+def test_a_second_run_takes_what_is_kept_and_does_not_ask(tmp_path: Path) -> None:
+    """A list that turns out as long as it was is priced anew by the run, but nothing of it is paid again."""
+    text = "tasks: {lit: {each: [1, 2, 3, 4, 5, 6, 7], prompt: 'Say ${item}', model: sonnet}}\n"
+    project = Project(tmp_path, f"stretto: 1\nname: again\nlimits: {{usd: 5}}\n{text}")
+    assert project.run(on=PRICED).code == EXIT_OK
+    again = project.run("--json", on=PRICED)
+    assert again.code == EXIT_OK, again.err
+    assert again.json["usd"] == 0
+
+
+def test_text_that_is_there_before_the_run_is_counted(tmp_path: Path) -> None:
+    head = "stretto: 1\nlimits: {usd: 5}\ninputs: {doc: {type: string, default: short}}\n"
+    plan = head + "tasks: {a: {prompt: 'Read ${doc}', model: haiku}, "
+    plan += "b: {each: [x, y], prompt: 'Read ${item}', model: haiku}}\n"
+    project = Project(tmp_path, plan)
+    short = project("estimate", "plan.yaml", "--json").json
+    long = project("estimate", "plan.yaml", "--json", "--in", f"doc={'word ' * 20_000}").json
+    assert long["usd"]["expected"] > 2 * short["usd"]["expected"]
+    (tmp_path / "plan.yaml").write_text(plan.replace("[x, y]", f"['{'word ' * 20_000}', y]"))
+    assert project("estimate", "plan.yaml", "--json").json["tokens"]["expected"] > 20_000

@@ -56,6 +56,14 @@ def lock_plan(args: Namespace, plan: Plan, options: Options, found: Estimate, ro
     return path
 
 
+def with_kept(approved_nusd: int | None, found: Estimate) -> int | None:
+    """What a run may be expected to cost before it asks, counted as the run counts: a list that has become
+    known is priced as if all of it were done anew, also what kept results will stand for.
+    """
+    kept = found.covered.nusd
+    return None if approved_nusd is None or kept is None else approved_nusd + ceil(kept)
+
+
 def approved(found: Estimate) -> int | None:
     """What somebody agrees to who saw an estimate: its high end, in nano-dollars."""
     return None if found.nusd is None else ceil(found.nusd.high)

@@ -190,6 +190,8 @@ def _stream(picker: Picker, tasks: BinaryIO) -> int:
             answer = _answered(picker, row)
         except BadTask as bad:
             answer = {"error": str(bad)}
+        except StrettoError as bad:  # an agent that cannot be, a model that means nothing
+            answer = {"error": f"{bad.what}: {bad.next}" if bad.next else bad.what}
         print(json.dumps({**answer, "line": number}), flush=True)
     return EXIT_OK
 

@@ -18,7 +18,7 @@ from stretto.cli.dry_run import print_plan, print_rest, rest_lines
 from stretto.cli.earlier import taken_from
 from stretto.cli.follow import FAILED_WORD, Screen, ending, redone
 from stretto.cli.forecast import price_lines
-from stretto.cli.locking import approved, folder_of, unlocked
+from stretto.cli.locking import approved, folder_of, unlocked, with_kept
 from stretto.cli.project import (
     DEFAULT_AGENT,
     catalogue_of,
@@ -255,10 +255,10 @@ def _price(
     found = forecast(plan, options, journal, root, time_s=1.0)
     options.estimate = found.data()
     if options.approved_nusd is None:
-        options.approved_nusd = approved(found)
+        options.approved_nusd = with_kept(approved(found), found)
     lines = price_lines(found, limit)
     if lock is not None:
-        options.approved_nusd = lock.approved_nusd
+        options.approved_nusd = with_kept(lock.approved_nusd, found)
         lines.append(f"approved    {usd(lock.approved_nusd)}, by the lock file")
     print(plain("\n".join(lines)), file=sys.stderr)
 

@@ -16,7 +16,7 @@ from stretto.agents.registry import Roster
 from stretto.cli.earlier import SAMPLE
 from stretto.cli.follow import Screen, how_to_go_on, summary
 from stretto.cli.forecast import price_lines
-from stretto.cli.locking import approved
+from stretto.cli.locking import approved, with_kept
 from stretto.errors import StrettoError
 from stretto.estimate import Estimate
 from stretto.journal.sqlite import SqliteJournal
@@ -86,7 +86,7 @@ def _run(
     names = ", ".join(cut.items)
     _say(f"sample      the first {many(args.sample, 'item')} of {names}; the run need not pay for them again")
     _say("\n".join(price_lines(price, cap_nusd)))
-    options = replace(options, estimate=price.data(), approved_nusd=approved(price))
+    options = replace(options, estimate=price.data(), approved_nusd=with_kept(approved(price), price))
     screen = Screen(Namespace(jsonl=False, quiet=False), journal, sys.stderr, catalogue=options.catalogue)
     run = f"{new_run_id(cut.plan)}{SAMPLE}"
     start_s = time.monotonic()

@@ -56,7 +56,7 @@ def estimate(
     chooser = Chooser(catalogue, history if history is not None else History(), seed=seed)
     widths = Widths(inputs or {}, lengths)
     covered = _covered(kept, plan, on, graph, chooser, free, widths)
-    pieces = pieces_of(plan, on, graph, chooser, free, covered)
+    pieces = pieces_of(plan, on, graph, chooser, free, covered, inputs)
     sampler = Sampler(widths, samples, seed)
     sampler.add(pieces)
     stage = Stage(

@@ -100,6 +100,7 @@ def pieces_of(
     chooser: Chooser,
     free: Callable[[str], bool],
     covered: Collection[str] = (),
+    inputs: Mapping[str, Any] | None = None,
 ) -> list[Piece]:
     """Every task of the plan, in plan order; what a planner adds is a piece of its own, of unknown number."""
     counts: dict[str, int] = {}
@@ -109,7 +110,7 @@ def pieces_of(
     found = []
     for element in graph.elements.values():
         if isinstance(element.part, Task):
-            piece = piece_of(element, plan, on, chooser, free)
+            piece = piece_of(element, plan, on, chooser, free, inputs)
             piece.covered = counts.get(element.path, 0)
             found.append(piece)
             if piece.task.grow:
@@ -135,12 +136,19 @@ def grown_piece(
     return piece
 
 
-def piece_of(element: Element, plan: Plan, on: str, chooser: Chooser, free: Callable[[str], bool]) -> Piece:
+def piece_of(
+    element: Element,
+    plan: Plan,
+    on: str,
+    chooser: Chooser,
+    free: Callable[[str], bool],
+    inputs: Mapping[str, Any] | None = None,
+) -> Piece:
     """One task with its choice of models, as the run would make it with what is known now."""
     task = element.part
     assert isinstance(task, Task)
     expect, lump = _declared(element)
-    facts = facts_of(element, plan.name, on, chooser.catalogue)._replace(expect=expect)
+    facts = facts_of(element, plan.name, on, chooser.catalogue, inputs)._replace(expect=expect)
     agent = task.agent(on)
     piece = Piece(
         element=element,
@@ -300,7 +308,7 @@ class Widths:
             return known
         each = element.part.each
         assert each is not None
-        if element.part.expect is not None:
+        if isinstance(element.part, Group) and element.part.expect is not None:
             return each.max  # a declared total is about the whole list
         return round(exp(log(each.max) * random.random() ** TOWARDS_MAX))
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from stretto.models import BUILTIN, Catalogue, is_free
+from stretto.models.facts import ladder_of
 from stretto.plan.graph import Element, Graph, build
 from stretto.plan.model import Check, Plan, Task, canonical, to_data
 from stretto.plan.references import only_ref, refs
+from stretto.scheduler.choosing import UNCHOSEN
 from stretto.scheduler.policy import JUDGE_TRIES
 from stretto.workspace.handover import PER_NEED_TOKENS, PER_TASK_TOKENS
 
@@ -82,16 +84,30 @@ def _calls(
 ) -> Iterator[tuple[str, int, int, int]]:
     """(model id, bound of the input, of the output, how often) of the paid calls of one task."""
     agent = task.agent(on)
-    attempts = task.attempts * (2 if task.climb_to else 1)
-    if task.action == "prompt" and not free(agent):
-        for name in (task.model, task.climb_to):
-            if name:
-                yield catalogue.resolve(name, agent).id, _input(element, task), task.max_tokens, task.attempts
     check = task.check
+    ladder = ladder_of(task, catalogue) if agent.partition(":")[0] not in UNCHOSEN else (task.model,)
+    climbs = check is not None or bool(task.climb_to)
+    attempts = task.attempts * (len(ladder) if climbs else 1)
+    if task.action == "prompt" and not free(agent):
+        bounds = [
+            (catalogue.resolve(name, agent).id, _input(element, task), task.max_tokens) for name in ladder
+        ]
+        for model, tokens, answer in bounds if climbs else [_dearest(bounds, catalogue)]:
+            yield model, tokens, answer, task.attempts
     if check is not None and check.prompt and not free(check.agent(on)):
         tokens = task.max_tokens + _bytes(check.prompt)
         judge = _judge(check, on, catalogue)
         yield judge, tokens, task.max_tokens, attempts * JUDGE_TRIES
+
+
+def _dearest(bounds: list[tuple[str, int, int]], catalogue: Catalogue) -> tuple[str, int, int]:
+    """Of the models that may be chosen the one whose call can cost most; one without a price before all."""
+
+    def bound_nusd(bound: tuple[str, int, int]) -> float:
+        nusd = catalogue.bound_nusd(*bound)
+        return float("inf") if nusd is None else nusd
+
+    return max(bounds, key=bound_nusd)
 
 
 def _judge(check: Check, on: str, catalogue: Catalogue) -> str:

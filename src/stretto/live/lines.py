@@ -51,7 +51,7 @@ class LineLog:
 
     def _say(self, event: ev.Event, at_us: int) -> tuple[str, str] | None:
         match event:
-            case ev.AttemptStarted():
+            case ev.AttemptStarted(role="work"):
                 self._who[event.task] = who(event.agent, event.model, self._catalogue)
             case ev.TaskSucceeded() if event.source:
                 saved = f", saved {usd(event.saved_nusd)}" if event.saved_nusd else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from stretto.models.catalogue import Catalogue
 from stretto.models.kind import Kind, kind_of
@@ -44,7 +45,9 @@ class Facts(NamedTuple):
     """The author named where the ladder starts and ends: `model: {from, to}`."""
 
 
-def facts_of(element: Element, plan: str, on: str, catalogue: Catalogue) -> Facts:
+def facts_of(
+    element: Element, plan: str, on: str, catalogue: Catalogue, inputs: Mapping[str, Any] | None = None
+) -> Facts:
     """What a task's own words say; `plan` is the plan's name, `on` the run's agent."""
     task = element.part
     assert isinstance(task, Task)
@@ -62,7 +65,7 @@ def facts_of(element: Element, plan: str, on: str, catalogue: Catalogue) -> Fact
         tools=task.tools,
         writes=bool(task.writes),
         check="" if check is None else "judged" if check.prompt else "executable",
-        input_tokens=_input_tokens(element, task),
+        input_tokens=_input_tokens(element, task, inputs or {}),
         max_tokens=task.max_tokens,
         turns=task.turns,
         expect=task.expect,
@@ -83,10 +86,37 @@ def ladder_of(task: Task, catalogue: Catalogue) -> tuple[str, ...]:
     return (first, task.climb_to)
 
 
-def _input_tokens(element: Element, task: Task) -> int:
+def _input_tokens(element: Element, task: Task, inputs: Mapping[str, Any]) -> int:
+    """Of the first call; a reference whose value is there before the run counts with its text."""
     own = len(task.prompt.encode(errors="surrogatepass"))
     if task.output is not None:
         own += len(canonical(to_data(task.output)))
-    handed = sum(need.handed for need in element.needs) + sum(1 for _ in refs(task.prompt))
-    merged = task.fan_in if task.reduce else 0
-    return -(-own // BYTES_PER_TOKEN) + HANDED_TOKENS * (handed + merged)
+    lists = dict(_lists(element))
+    made = {need.tail.split(".")[0] for need in element.needs}
+    tokens = HANDED_TOKENS * (
+        sum(need.handed for need in element.needs) + (task.fan_in if task.reduce else 0)
+    )
+    for ref in refs(task.prompt):
+        over = lists.get(ref.name)
+        if isinstance(over, list) and over:
+            own += sum(_bytes(item, ref.path) for item in over) // len(over)
+        elif ref.name in inputs and ref.name not in lists and ref.name not in made:
+            own += _bytes(inputs[ref.name], ref.path)
+        else:
+            tokens += HANDED_TOKENS
+    return -(-own // BYTES_PER_TOKEN) + tokens
+
+
+def _lists(element: Element) -> Iterator[tuple[str, list[Any] | str]]:
+    """The names that items go by inside this task, each with its list; the nearest comes last."""
+    if element.owner is not None:
+        yield from _lists(element.owner)
+    if element.part.each is not None:
+        yield element.part.each.name, element.part.each.over
+
+
+def _bytes(value: Any, path: Sequence[str]) -> int:
+    for word in path:
+        value = value.get(word) if isinstance(value, dict) else None
+    text = value if isinstance(value, str) else canonical(value)
+    return len(text.encode(errors="surrogatepass"))

@@ -25,20 +25,20 @@ FAMILY_SPREAD = 0.1
 """The same of the means of families ..."""
 FAMILY_WEIGHT = 12.0
 """... and so many families outvote it."""
-OWN_WEIGHT = 8.0
-"""A family has a spread of its own after about so many tasks."""
+OWN_LEAST = 4
+"""A family may have a spread of its own from so many tasks on."""
 ELASTICITY = 0.5
 """Twice the words ask for 1.4 times the work, before anything was seen ..."""
 ELASTICITY_SD = 0.25
 BEYOND = 1.5
 """A prompt longer (or shorter) than all that were seen counts as at most so much longer than the longest."""
-UPPER = 0.35
+UPPER = 0.28
 """How much of the spread is taken from the upper half of the logarithms, which makes the tail of a sum, and
 how much from plain relative deviations, which few figures without their tail make too small."""
 STALL = 5.0
 """An attempt that took longer by so many deviations than its tokens explain waited for something else ..."""
 LEAST_STALL_SD = 0.1
-SHARED = 0.75
+SHARED = 0.78
 """What part of the uncertainty of means is kept: with all of it ranges were wider than they had to be."""
 MOST_SQUARE = 9.0
 """No relative variance counts for more: one attempt in thousands must not widen everything."""
@@ -196,7 +196,7 @@ class Fit:
             family_variance = self.between
         else:
             trust, mean, spread, n = found.trust, found.mean, found.spread, found.n
-            family_variance = trust * self.spread / n
+            family_variance = trust * spread / n
         lean = self.elasticity_sd * (log(size) - self.centre) if size > 0 and self.centre else 0.0
         variance = (1 - trust) ** 2 * self.unsure + lean**2
         mean *= self._scale(size)
@@ -204,8 +204,9 @@ class Fit:
         seen = self._again.get(signature) if signature else None
         if seen is not None:
             return self._again_expected(seen, mean, within)
-        # The mean of few skewed figures is more often too low than too high.
-        mean *= exp((family_variance + variance) / 2)
+        # The mean of few skewed figures is more often too low than too high: the mean that is to be expected
+        # is above it by a factor exp(variance), of which the spread that is kept brings a part by itself.
+        mean *= exp((1 - SHARED**2 / 2) * (family_variance + variance))
         return Expected(mean, sqrt(within), SHARED * sqrt(family_variance), SHARED * sqrt(variance), n)
 
     def _again_expected(self, seen: tuple[int, float], mean: float, within: float) -> Expected:
@@ -275,10 +276,27 @@ class Fit:
         left = max(0.0, self.n - lost)
         spread = _spread(all_upper, all_plain, self.n, max(1.0, left))
         self.spread = (left * spread + SPREAD_WEIGHT * expm1(SPREAD**2)) / (left + SPREAD_WEIGHT)
+        own = {
+            name: _spread(*parts[name], family.n, family.n - family.trust)
+            for name, family in self.families.items()
+            if family.n >= OWN_LEAST
+        }
+        differ = self._differences(own)
         for name, family in self.families.items():
-            n = family.n if family.n > 1 else 0
-            own = _spread(*parts[name], family.n, max(1.0, family.n - family.trust)) if n else 0.0
-            family.spread = (n * own + OWN_WEIGHT * self.spread) / (n + OWN_WEIGHT)
+            found = own.get(name, 0.0)
+            trust = differ / (differ + _doubt(family.n)) if found > 0 else 0.0
+            family.spread = self.spread * (found / self.spread) ** trust if trust else self.spread
+
+    def _differences(self, own: dict[str, float]) -> float:
+        """How much the spreads of families differ beyond chance, as a variance of logarithms."""
+        apart = [(1 / _doubt(self.families[name].n), log(value)) for name, value in own.items() if value > 0]
+        total = sum(weight for weight, _ in apart)
+        degrees = len(apart) - 1
+        if degrees < 1:
+            return 0.0
+        middle = sum(weight * value for weight, value in apart) / total
+        q = sum(weight * (value - middle) ** 2 for weight, value in apart)
+        return max(0.0, (q - degrees) / (total - sum(weight**2 for weight, _ in apart) / total))
 
     def _by_signature(self) -> dict[str, tuple[int, float]]:
         """(how often, sum of logarithms) of each task that was seen."""
@@ -288,6 +306,11 @@ class Fit:
                 n, logs = found.get(signature, (0, 0.0))
                 found[signature] = (n + 1, logs + log(value))
         return found
+
+
+def _doubt(n: int) -> float:
+    """The variance of the logarithm of a variance of so many skewed values: twice that of normal ones."""
+    return 4 / (n - 1)
 
 
 def _squares(ratios: list[float], middle: float) -> tuple[float, float]:

@@ -144,7 +144,7 @@ class Choices:
         facts = self._facts.get(vertex.element)
         if facts is None:
             name = self._state.plan.name
-            facts = facts_of(vertex.element, name, self._on, self.chooser.catalogue)
+            facts = facts_of(vertex.element, name, self._on, self.chooser.catalogue, self._inputs_of_run)
             self._facts[vertex.element] = facts
         return facts._replace(signature=self.signature_of(vertex)) if self._met(vertex) else facts
 
@@ -205,6 +205,12 @@ class Choices:
         )
 
     # One choice
+
+    @property
+    def _inputs_of_run(self) -> Mapping[str, Any]:
+        started = self._state.started
+        assert started is not None
+        return started.inputs
 
     @property
     def _on(self) -> str:

@@ -100,7 +100,11 @@ def _usd(raw: Raw, name: str, notes: Notes) -> Decimal | None:
 
 
 def _factor(raw: Raw, name: str, notes: Notes) -> Decimal | None:
-    return _decimal(raw, name, notes, "a factor from 0 to 1,000, such as 0.5", 0, 1_000)
+    number = _decimal(raw, name, notes, "a factor from 0 to 1,000, such as 0.5", 0, 1_000)
+    if number == 0:
+        _wrong(notes, name, "more than 0", raw)
+        return None
+    return number
 
 
 def _speed(raw: Raw, name: str, notes: Notes) -> float | None:

@@ -57,6 +57,9 @@ bench: $(READY) ## measure; the figures and what they mean are in bench/README.m
 	$(PY) -m bench.money
 	$(PY) -m bench.warming
 	$(PY) -m bench.makespan
+	$(PY) -m bench.kinds
+	$(PY) -m bench.replay
+	$(PY) -m bench.estimates
 
 # The lock is made with the oldest Python that is supported, so that it holds for all of them.
 lock: ## pin anew what pyproject.toml asks for (make lock UP=1 takes the newest versions)

@@ -80,7 +80,7 @@ def _print(
     if args.json:
         data = with_comparisons(found)
         data["usd_cap"] = dollars(cap)
-        data["above_cap"] = None if cap is None or found.nusd is None else found.nusd.high > cap
+        data["above_cap"] = _is_above(found, cap)
         if before is not None and taken is not None:
             was = before.data()
             data["before"] = {name: was[name] for name in ("usd", "seconds", "tokens")}
@@ -106,3 +106,12 @@ def cap_of_words(plan: Plan, options: Options) -> int | None:
     if options.cap_nusd == NO_CAP:
         return None
     return options.cap_nusd if options.cap_nusd is not None else plan.limits.usd_nusd
+
+
+def _is_above(found: Estimate, cap_nusd: int | None) -> bool | None:
+    """Whether the run may stop at its cap; None where that is not known."""
+    if cap_nusd is None:
+        return None
+    if found.nusd is None:
+        return True if found.nusd_at_least > cap_nusd else None
+    return found.nusd.high > cap_nusd

@@ -34,6 +34,8 @@ class Against(NamedTuple):
 
 def against(estimate: Estimate, baseline: Baseline) -> Against:
     """A declared figure is held only against a declared one, a computed only against a computed one."""
+    if baseline.why:
+        return Against(None, None)  # what could not be done is nothing to be faster or cheaper than
     declared = baseline.known == DECLARED
     same_usd = declared == all(group.known == DECLARED for group in estimate.groups)
     same_seconds = declared == all(group.known_seconds == DECLARED for group in estimate.groups)

@@ -429,7 +429,7 @@ def test_mutilated_plans_never_raise_anything_else(data: st.DataObject) -> None:
 
 
 def test_every_type_of_the_tables_has_a_reader() -> None:
-    table_types = {"table", "tables", "parts", "check", "model", "quorum"}
+    table_types = {"table", "tables", "parts", "check", "model", "quorum", "reasons"}
     for table in TABLES.values():
         for field in table.values():
             assert field.type in READERS or field.type in table_types

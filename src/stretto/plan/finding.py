@@ -6,11 +6,21 @@ import difflib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stretto.errors import EXIT_PROBLEM, StrettoError
 
 Severity = Literal["error", "warning", "info"]
+
+
+class Mend(NamedTuple):
+    """A change of the plan that mends a finding and breaks nothing, as `check --fix` makes it."""
+
+    action: Literal["add-need", "remove-need", "set-model"]
+    task: str
+    """The path of the task that is changed."""
+    value: str
+    """The path of the other task, or the name of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,14 @@ class Finding:
     at: str = ""
     fix: str = ""
     tasks: tuple[str, ...] = ()
+    nusd: float | None = None
+    """What it costs to leave it so, in nano-dollars; None where nobody can say."""
+    seconds: float | None = None
+    """How much longer the run takes if it is left so."""
+    mends: tuple[Mend, ...] = ()
+    """Made together; empty where only the author can know what is right."""
+    accepted: str = ""
+    """Why it stands, in the author's words; an accepted finding is shown and counts for nothing."""
 
 
 class PlanError(StrettoError):

@@ -104,7 +104,7 @@ def build(plan: Plan) -> Graph:
         _Resolver(graph, plan, element).resolve()
     _find_sinks(graph)
     graph.shared.clear()
-    order, cycles = _order(graph)
+    order, cycles = order_of(graph)
     graph.problems.extend(map(_cycle, cycles))
     if not graph.problems:
         _weigh(order)
@@ -121,7 +121,7 @@ def grow(owner: Element, parts: tuple[Part, ...], plan: Plan) -> Graph:
     _sinks_of(owner)
     for element in graph.elements.values():
         _sinks_of(element)
-    order, cycles = _order(graph, owner)
+    order, cycles = order_of(graph, owner)
     graph.problems.extend(map(_cycle, cycles))
     if not graph.problems:
         _weigh(order, owner)
@@ -349,7 +349,7 @@ def _before(element: Element, top: Element | None) -> Iterator[tuple[Element, bo
         yield element.owner, False
 
 
-def _order(
+def order_of(
     graph: Graph, top: Element | None = None
 ) -> tuple[list[tuple[Element, bool]], list[list[Element]]]:
     """A topological order of the starts and ends of all parts below `top`, and the elements of each cycle.
@@ -365,7 +365,7 @@ def _order(
         if point in done:
             continue
         done[point] = 1
-        stack.append((point, _points_before(point, top)))
+        stack.append((point, points_before(point, top)))
         while stack:
             point, rest = stack[-1]
             for other in rest:
@@ -377,7 +377,7 @@ def _order(
                         cycles.setdefault(frozenset(cycle), cycle)
                 elif state == 0:
                     done[other] = 1
-                    stack.append((other, _points_before(other, top)))
+                    stack.append((other, points_before(other, top)))
                     break
             else:
                 done[point] = 2
@@ -386,7 +386,8 @@ def _order(
     return order, list(cycles.values())
 
 
-def _points_before(point: tuple[Element, bool], top: Element | None) -> Iterator[tuple[Element, bool]]:
+def points_before(point: tuple[Element, bool], top: Element | None = None) -> Iterator[tuple[Element, bool]]:
+    """What must have happened right before a start or an end, as `order_of` has them."""
     element, end = point
     if end and element.members:
         yield element, False

@@ -75,6 +75,9 @@ class Check:
 NO_ARGS: dict[str, Any] = {}
 """Shared by the tasks that take none; never written to."""
 
+NO_REASONS: dict[str, str] = {}
+"""Shared by the parts that accept no finding; never written to."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Task:
@@ -124,6 +127,8 @@ class Task:
     grow: bool = False
     """True for `grow: plan`: the output is a plan, and its tasks join the run."""
     expect: Expect | None = None
+    accept: dict[str, str] = field(default_factory=lambda: NO_REASONS)
+    """Findings that the author knows of and leaves: slug -> reason."""
 
     @property
     def action(self) -> Action:
@@ -156,6 +161,8 @@ class Group:
     """The most that all inside may spend together."""
     merge_check: tuple[str, ...] = ()
     expect: Expect | None = None
+    accept: dict[str, str] = field(default_factory=lambda: NO_REASONS)
+    """As on a task, for everything inside."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,8 +189,8 @@ class Limits:
 class Plan:
     """A tree of tasks and groups whose needs form a graph without cycles.
 
-    `places` maps the path of a part (`files.scan`) to file:line:col; it is for people, so neither
-    `to_data` nor equality knows it.
+    `places` maps the path of a part (`files.scan`) to file:line:col, `written` to the keys its author gave
+    it; both are for people, so neither `to_data` nor equality knows them.
     """
 
     name: str
@@ -191,7 +198,9 @@ class Plan:
     inputs: dict[str, Input] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     baselines: dict[str, Expect] = field(default_factory=dict)
+    accept: dict[str, str] = field(default_factory=lambda: NO_REASONS)
     places: dict[str, str] = field(default_factory=dict, compare=False)
+    written: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
 
 Part = Task | Group
@@ -229,7 +238,7 @@ def _shape(kind: type[Any]) -> _Shape:
     """Names, getter and defaults of a class's fields, worked out once: a plan may have 100,000 tasks."""
     shape = _SHAPES.get(kind)
     if shape is None:
-        shown = [f for f in fields(kind) if f.name != "places"]
+        shown = [f for f in fields(kind) if f.name not in ("places", "written")]
         names = [f.name for f in shown]
         defaults = [f.default if f.default_factory is MISSING else f.default_factory() for f in shown]
         shape = _SHAPES[kind] = (names, attrgetter(*names), defaults)
@@ -288,4 +297,5 @@ def plan_from_data(data: dict[str, Any]) -> Plan:
         inputs={name: Input(**entry) for name, entry in data.get("inputs", {}).items()},
         limits=Limits(**data.get("limits", {})),
         baselines={name: Expect(**entry) for name, entry in data.get("baselines", {}).items()},
+        accept=data.get("accept", NO_REASONS),
     )

@@ -13,7 +13,7 @@ from stretto.errors import StrettoError
 from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import Finding
 from stretto.plan.graph import Problem, build
-from stretto.plan.model import MAX_TOKENS, Each, Group, Limits, Output, Part, Plan, Quorum, Task
+from stretto.plan.model import MAX_TOKENS, NO_REASONS, Each, Group, Limits, Output, Part, Plan, Quorum, Task
 from stretto.plan.references import ID, refs
 from stretto.spec.fields import GROUP, PLAN, SAFE_GROUP, SAFE_TASK, TASK
 from stretto.spec.notes import Notes
@@ -38,6 +38,9 @@ _RENAMED = {"timeout": "timeout_s", "idle": "idle_s", "usd": "usd_cap_nusd"}
 _ELSEWHERE = {"each", "as", "max", "tolerate", "min_ok", "model", "grow", "tasks", "isolation", "merge"}
 """Keys that do not become the field of the same name."""
 
+_AS_THEY_ARE = ("needs", "after", "optional", "expect", "accept")
+"""Keys of a group that are fields of the same name."""
+
 _OUTER = ("each", "quorum", "needs", "after", "optional")
 """Where a task becomes a group, these go to the group."""
 
@@ -51,8 +54,11 @@ def compile_plan(
     max_tasks: int = MAX_GROWN,
     on: str = "messages",
     catalogue: Catalogue = BUILTIN,
+    even_broken: bool = False,
 ) -> tuple[Plan | None, list[Finding]]:
     """The plan, or None where it has errors, and all findings in the order of their places.
+
+    `even_broken` gives what could be read of a plan with errors too: for a critic, not for a run.
 
     `text` is the file itself, if there is one: it places references to the column. `safe` takes only what a
     planner may write, and at most `max_tasks` tasks. `on` is the agent of prompts that name none, `catalogue`
@@ -62,7 +68,7 @@ def compile_plan(
     plan = compiler.plan(raw, source)
     findings = compiler.notes.sorted()
     failed = plan is None or any(finding.severity == "error" for finding in findings)
-    return (None if failed else plan), findings
+    return (None if failed and not even_broken else plan), findings
 
 
 class _TooMany(Exception):
@@ -85,6 +91,9 @@ class _Compiler:
         self.places: dict[str, str] = {}
         self.raws: dict[str, Raw] = {}
         """Of each part by path: the mapping it was written as."""
+        self.written: dict[str, tuple[str, ...]] = {}
+        self.alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """Parts with the same keys share the tuple of them: a plan may have 100,000."""
         self.models: dict[tuple[str, str], StrettoError | None] = {}
 
     def plan(self, raw: Raw, source: str) -> Plan | None:
@@ -109,7 +118,9 @@ class _Compiler:
             inputs=values.get("inputs", {}),
             limits=values.get("limits") or Limits(),
             baselines=values.get("baselines", {}),
+            accept=values.get("accept", NO_REASONS),
             places=self.places,
+            written=self.written,
         )
         self._names_of_inputs(raw, plan)
         self._graph(plan)
@@ -162,6 +173,9 @@ class _Compiler:
             path = f"{owner}.{id}" if owner else id
             self.places[path] = raw.keys[id]
             self.raws[path] = entry
+            if type(entry.value) is dict:
+                keys = tuple(entry.value)
+                self.written[path] = self.alike.setdefault(keys, keys)
             self.notes.part = path
             if not ID.fullmatch(id):
                 self._bad_id(id, raw.keys[id])
@@ -234,6 +248,7 @@ class _Compiler:
     def _also_at(self, path: str, member: str) -> None:
         self.places[f"{path}.{member}"] = self.places[path]
         self.raws[f"{path}.{member}"] = self.raws[path]
+        self.written[f"{path}.{member}"] = self.written[path]
 
     def _group(self, id: str, raw: Raw, path: str, level: int) -> Group:
         kept = raw
@@ -269,7 +284,7 @@ class _Compiler:
             each=each,
             quorum=quorum,
             usd_cap_nusd=values.get("usd"),
-            **{key: values[key] for key in ("needs", "after", "optional", "expect") if key in values},
+            **{key: values[key] for key in _AS_THEY_ARE if key in values},
         )
 
     # What holds between the keys of one part

@@ -35,6 +35,7 @@ Type = Literal[
     "output",  # text, lines, json, a short form or a JSON Schema
     "check",  # argv, module:function, or a table of `check`
     "slots",  # a mapping of an agent, or agent/model, to a count
+    "reasons",  # a mapping from the slug of a finding to why it stands
     "mapping",  # any mapping with strings as keys
     "any",  # any value
     "table",  # a mapping with the keys of the table `of`
@@ -66,6 +67,8 @@ AGENTS = ("claude", "messages", "openai", "local", "command", "function", "simul
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 TOOLS = ("read", "search", "list")
 
+ACCEPT = Field("reasons", "Findings that are known and left so: the slug, and why.")
+
 PLAN: Table = {
     "stretto": Field("version", "Version of the plan format; always 1."),
     "name": Field("text", "What the plan is called; by default the name of its file."),
@@ -73,6 +76,7 @@ PLAN: Table = {
     "limits": Field("table", "Bounds of the whole run.", of="limits"),
     "tasks": Field("parts", "Tasks and groups by id."),
     "baselines": Field("tables", "Declared figures of other ways to do the same.", of="baseline"),
+    "accept": ACCEPT,
 }
 
 EACH: Table = {
@@ -91,6 +95,7 @@ ORDER: Table = {
     "after": Field("needs", "Must succeed before; nothing is handed over."),
     "optional": Field("flag", "A failure does not fail the run; its reference is then null.", default=False),
     "expect": Field("table", "Declared figures, printed as declared.", of="expect"),
+    "accept": ACCEPT,
 }
 
 TASK: Table = {

@@ -50,6 +50,7 @@ _SIMPLE: dict[str, Schema] = {
     },
     "output": {"anyOf": [{"enum": ["text", "lines", "json"]}, {"$ref": "#/$defs/short_form"}]},
     "mapping": {"type": "object"},
+    "reasons": {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
     "any": {},
 }
 _SIMPLE["cap"] = {"anyOf": [*_SIMPLE["money"]["anyOf"], {"enum": ["none", None]}]}

@@ -32,6 +32,7 @@ class OrderKeys(TypedDict, total=False):
     after: Any
     optional: bool
     expect: Mapping[str, Any]
+    accept: Mapping[str, str]
     as_: str
     max: int
     tolerate: int | str
@@ -80,6 +81,7 @@ class PlanKeys(TypedDict, total=False):
     inputs: Mapping[str, Any]
     limits: Mapping[str, Any]
     baselines: Mapping[str, Any]
+    accept: Mapping[str, str]
 
 
 class PatternKeys(OrderKeys, PlanKeys, total=False):

@@ -208,6 +208,18 @@ def read_min_ok(raw: Raw, name: str, field: Field, notes: Notes) -> Enough | Non
     return Enough(values["count"], values.get("then") == "cancel") if "count" in values else None
 
 
+def read_reasons(raw: Raw, name: str, field: Field, notes: Notes) -> dict[str, str] | None:
+    """`accept`: which findings are known and left so, each with a reason in words."""
+    if not is_mapping(raw, name, notes, '{oversized-model: "the only model our contract covers"}'):
+        return None
+    found = {}
+    for slug, entry in raw.value.items():
+        reason = READERS["text"](entry, f"{name}.{slug}", field, notes)
+        if reason is not None:
+            found[slug] = reason.strip()
+    return found
+
+
 def read_parts(raw: Raw, name: str, field: Field, notes: Notes) -> Raw | None:
     """The members are compiled by whoever knows where they stand; here only their shape is held."""
     if type(raw.value) is dict and raw.value:
@@ -234,6 +246,7 @@ _TABLE_READERS: dict[str, Callable[[Raw, str, Field, Notes], Any]] = {
     "model": read_model,
     "quorum": read_min_ok,
     "parts": read_parts,
+    "reasons": read_reasons,
     "merge": _read_table,
     "strongest": _read_table,
 }

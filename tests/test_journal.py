@@ -118,7 +118,7 @@ def test_every_event_comes_back_from_the_disk(batches: list[list[Event]]) -> Non
 # The order of fields is the format. A new field goes to the end, with a default; then it is added here.
 GOLDEN = {
     "RunStarted": "plan inputs cap_nusd approved_nusd deadline_us parallel on seed root pid boot version "
-    "models folder='' estimate='' lock='' shadow=0.0 tiers=[]",
+    "models folder='' estimate='' lock='' shadow=0.0 tiers=[] fresh=False",
     "RunResumed": "pid boot lost",
     "RunPaused": "why until_us=None need_nusd=None note=''",
     "RunContinued": "by cap_nusd=None approved_nusd=None deadline_us=None",

@@ -457,3 +457,29 @@ def test_another_servers_answer_is_another_answer() -> None:
     stage.actor.identity = "http://elsewhere"  # type: ignore[attr-defined]
     stage.run(text, "two")
     assert len(stage.actor.seen) == 2
+
+
+def test_a_resume_of_a_fresh_run_stays_fresh() -> None:
+    stage = Stage()
+    stage.run(FAN, run="old")
+    assert len(stage.actor.seen) == 3
+    gone = Actor(lambda work: Result("error", error="quota", cls="run") if work.task == "b" else "new")
+    stage.cast = Stage(gone, journal=stage.journal).cast
+    assert stage.run(FAN, run="new", fresh=True, parallel=1).status == "paused"
+    again = Actor(lambda work: "new")
+    stage.cast = Stage(again, journal=stage.journal).cast
+
+    outcome = stage.resume("new")
+
+    assert outcome.code == EXIT_OK
+    assert again.started == ["b", "c"]
+    assert [outcome.value(id) for id in "abc"] == ["new", "new", "new"]
+
+
+def test_a_check_function_that_returns_nothing_is_no_yes() -> None:
+    stage = Stage(function=Actor(lambda work: None))
+    outcome = stage.run("tasks:\n  a: {prompt: Write it, check: 'mod:looks_good'}")
+
+    assert outcome.status == "failed"
+    errors = [event.error for event in events(stage, ev.AttemptEnded) if event.error]
+    assert any("not nothing" in error for error in errors)

@@ -40,6 +40,8 @@ class RunStarted(NamedTuple):
     """Share of accepted results that the strongest model judges once more."""
     tiers: list[list[str]] = []  # noqa: RUF012 - [all, those of auto], weakest first, never mutated
     """The order of tiers, frozen for every resume: a rung is a place in it."""
+    fresh: bool = False
+    """Kept results of earlier runs are not used, by a resume neither."""
 
 
 class RunResumed(NamedTuple):

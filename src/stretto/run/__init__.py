@@ -270,6 +270,7 @@ async def run_plan(
         lock=blobs[-1][0] if options.lock else "",
         tiers=[list(options.catalogue.tiers), list(options.catalogue.auto_tiers)],
         shadow=options.shadow,
+        fresh=options.fresh,
     )
     _equip(scheduler, plan, begun, journal, options, roster)
     writer = journal.create(run, plan.name)
@@ -442,7 +443,8 @@ def _loop(
     options: Options,
     observers: Sequence[Observer],
 ) -> Loop:
-    folder = journal.run_folder(writer.run)
+    folder, begun = journal.run_folder(writer.run), scheduler.state.started
+    assert begun is not None
     scheduler.warming.may_wait = options.warm
     return Loop(
         scheduler,
@@ -453,7 +455,7 @@ def _loop(
         clock=clock,
         redactor=Redactor(os.environ),
         folder=folder,
-        reuse=Reuse(options.fresh, options.redo, options.only, options.taken),
+        reuse=Reuse(options.fresh or begun.fresh, options.redo, options.only, options.taken),
         observers=observers,
     )
 

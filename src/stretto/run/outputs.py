@@ -174,6 +174,8 @@ def verdict(task: Task, result: Result, role: str = "check") -> tuple[str, str]:
         findings = value.get("findings")
         text = "; ".join(str(f) for f in findings) if isinstance(findings, list) else ""
         return "check_failed", text or "the check said no"
-    if isinstance(value, bool) or value is None:
-        return ("ok", "") if value or value is None else ("check_failed", "the check said no")
-    return "error", f"a check returns true, false or {{pass, findings}}, not {type(value).__name__}"
+    if isinstance(value, bool):
+        return ("ok", "") if value else ("check_failed", "the check said no")
+    # A forgotten `return` gives None: silence is no yes.
+    was = "nothing" if value is None else type(value).__name__
+    return "error", f"a check returns true, false or {{pass, findings}}, not {was}"

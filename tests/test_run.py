@@ -481,5 +481,6 @@ def test_a_check_function_that_returns_nothing_is_no_yes() -> None:
     outcome = stage.run("tasks:\n  a: {prompt: Write it, check: 'mod:looks_good'}")
 
     assert outcome.status == "failed"
-    errors = [event.error for event in events(stage, ev.AttemptEnded) if event.error]
+    ended = [row.event for row in stage.journal.read("r")]
+    errors = [event.error for event in ended if isinstance(event, ev.AttemptEnded)]
     assert any("not nothing" in error for error in errors)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stretto.agents import CallRefused, Grant, Usage, Work
+from stretto.scheduler.limiter import Told
 
 
 def work(prompt: str = "Say hello", model: str = "claude-haiku-5-5", **given: Any) -> Work:
@@ -53,6 +54,8 @@ class FakeDesk:
     beats: int = 0
     sessions: list[str] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
+    told: list[tuple[int, Told]] = field(default_factory=list)
+    """What the heads of responses said of limits, with the number of the call."""
 
     async def reserve(
         self, nusd: int | None, input_tokens: int, output_tokens: int, *, least_nusd: int | None = None
@@ -88,6 +91,9 @@ class FakeDesk:
         if reserved.nusd is not None:
             assert cost_nusd <= reserved.nusd, f"call {call} cost {cost_nusd}, its bound is {reserved.nusd}"
         reserved.settled = Settled(model, usage, cost_nusd, status, stop)
+
+    def heard(self, call: int, told: Told) -> None:
+        self.told.append((call, told))
 
     def beat(self) -> None:
         self.beats += 1

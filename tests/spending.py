@@ -120,6 +120,10 @@ class Priced:
         return getattr(self._choices, name)
 
 
+def _group(attempt: str) -> str:
+    return attempt.split(".")[0] if "." in attempt else ""
+
+
 def _task(vertex: Vertex) -> TaskVertex:
     assert isinstance(vertex, TaskVertex)
     return vertex
@@ -193,10 +197,17 @@ class SpendingWorld(World):
         state, books = self.scheduler.state, self.books
         for _, event in self.log[self.kept :]:
             if isinstance(event, ev.CallReserved):
-                # Whoever asked earlier and still waits was not overtaken, unless it waits for less than all.
+                # Whoever asked earlier in this group and still waits was not overtaken, unless it is less
+                # urgent, or waits for less than all.
                 mine = self.asked[event.attempt, event.call]
+                task = event.attempt.rpartition("#")[0]
+                tail_s = _task(state.vertices[task]).element.tail_s
                 for other in self.scheduler.cashier.calls:
-                    assert self.asked[other.attempt, other.call] > mine or other.accounts
+                    if other.accounts == state.accounts(task) == () and _group(other.attempt) == _group(
+                        event.attempt
+                    ):
+                        later = self.asked[other.attempt, other.call] > mine
+                        assert later or -other.urgency < tail_s
             if isinstance(event, ev.RunContinued) and event.cap_nusd is not None:
                 self.refused.clear()
             books.take(event)

@@ -15,8 +15,8 @@ from stretto.errors import EXIT_OK
 from stretto.models import BUILTIN, Catalogue, ModelInfo, Rates
 from stretto.models.choice import Chooser
 from stretto.models.history import History
-from stretto.plan.model import Limits, Plan, Task
-from stretto.scheduler.limiter import FIRST_TOKENS, MINUTE_US, Bucket
+from stretto.plan.model import Expect, Group, Limits, Plan, Task
+from stretto.scheduler.limiter import FIRST_TOKENS, MINUTE_US, MOST_AT_ONCE, Bucket, Left, Told
 from stretto.scheduler.schedule import Scheduler
 from tests.stage import Actor, Stage
 from tests.worlds import begun
@@ -114,6 +114,10 @@ class Desks:
         self.scheduler.call_asked(
             f"{task}#1", input_tokens=input_tokens, output_tokens=output_tokens, **asked
         )
+        return self.sent()
+
+    def hear(self, task: str, told: Told) -> list[str]:
+        self.scheduler.call_heard(f"{task}#1", 1, told)
         return self.sent()
 
     def settle(self, task: str, usage: dict[str, int], status: str = "ok", certain: bool = True) -> list[str]:
@@ -255,3 +259,92 @@ def test_a_run_keeps_to_its_rates_and_uses_them() -> None:
     gaps = [later - earlier for earlier, later in pairwise(sent[20:])]
     assert max(gaps) <= 3 * SECOND + SECOND // 10, "one every three seconds, once the first minute's are gone"
     assert 240 <= stage.elapsed_s <= 242
+
+
+# What responses tell
+
+
+def test_limits_that_no_settings_name_are_learned_from_the_first_response() -> None:
+    desks = Desks(Rates())
+    for k in range(3):
+        assert desks.ask(f"t{k}") == [f"t{k}"], "nothing is known yet"
+    desks.hear("t0", Told(requests=Left(60, 5)))
+    asked = [desks.ask(f"t{k}") for k in range(3, 8)]
+    assert asked == [["t3"], ["t4"], ["t5"], [], []], "two of the five that were left are on their way"
+    assert desks.tick(SECOND) == ["t6"]
+
+
+def test_what_another_program_uses_up_counts_and_what_the_settings_allow_stays_the_most() -> None:
+    desks = Desks(Rates(requests=60))
+    assert desks.ask("t0") == ["t0"]
+    desks.hear("t0", Told(requests=Left(600, 1)))
+    assert desks.ask("t1") == ["t1"]
+    assert desks.ask("t2") == []
+    assert desks.scheduler.wake_at_us() == SECOND, "one a second, as the settings say"
+
+
+def test_an_answer_that_is_still_being_written_is_taken_off_what_is_left() -> None:
+    desks = Desks(Rates())
+    assert desks.ask("t0", 1, 500) == ["t0"]
+    desks.hear("t0", Told(outputs=Left(6_000, 700)))
+    assert desks.ask("t1", 1, 200) == ["t1"]
+    assert desks.ask("t2", 1, 200) == []
+
+
+def test_a_refusal_closes_a_model_for_as_long_as_it_says_and_no_other() -> None:
+    desks = Desks(Rates())
+    desks.ask("t0")
+    desks.ask("t1")
+    desks.hear("t0", Told(requests=Left(100, 0), refused=True, wait_us=7 * SECOND))
+    assert desks.ask("t2") == [] and desks.ask("t3", model="another") == ["t3"]
+    assert desks.tick(7 * SECOND - 1) == []
+    assert desks.tick(7 * SECOND) == ["t2"]
+
+
+def test_a_refusal_for_which_the_buckets_give_no_reason_concerns_one_call() -> None:
+    desks = Desks(Rates())
+    desks.ask("t0")
+    desks.hear("t0", Told(requests=Left(100, 50), refused=True, wait_us=7 * SECOND))
+    assert desks.ask("t1") == ["t1"]
+
+
+def test_where_refusals_crowd_fewer_are_in_flight_and_each_windowful_brings_one_more() -> None:
+    desks = Desks(Rates())
+    for k in range(8):
+        desks.ask(f"t{k}")
+    for k in range(3):
+        desks.hear(f"t{k}", Told(refused=True))
+        desks.settle(f"t{k}", {}, "rate_limit_error")
+    assert desks.ask("t8") == [], "five are in flight, and three are allowed"
+    allowance = desks.scheduler.cashier._limiter.of("m")
+    assert allowance is not None and allowance.window == 3
+    for k in range(3, 6):
+        desks.hear(f"t{k}", Told())
+    assert allowance.window == 4
+
+
+def test_groups_take_turns_and_in_a_group_the_longest_path_goes_first() -> None:
+    parts = tuple(
+        Group(id=name, tasks=tuple(Task(id=f"t{k}", call="m:f") for k in range(5))) for name in ("a", "b")
+    )
+    long = Task(id="long", call="m:f", needs=("a.t4",), expect=Expect(time_s=1000.0))
+    plan = Plan(name="p", tasks=(*parts, long), limits=Limits(parallel=10))
+    desks = Desks(Rates(requests=1))
+    desks.scheduler = Scheduler(plan, None, Chooser(catalogue(m=Rates(requests=1)), History()))
+    desks.scheduler.start(begun(plan, cap_nusd=None), 0)
+    desks.start()
+    order = desks.ask("a.t0")
+    for name in ("a.t1", "a.t2", "a.t3", "a.t4", "b.t0", "b.t1"):
+        assert desks.ask(name) == []
+    for minute in range(1, 7):
+        order += desks.tick(minute * MINUTE_US)
+    assert order == ["a.t0", "a.t4", "b.t0", "a.t1", "b.t1", "a.t2", "a.t3"]
+
+
+@given(st.integers(0, 10**6))
+def test_no_more_calls_are_in_flight_than_a_client_can_carry(seed: int) -> None:
+    desks = Desks(Rates(), tasks=MOST_AT_ONCE + 5)
+    went = [name for k in range(MOST_AT_ONCE + 5) for name in desks.ask(f"t{k}")]
+    assert len(went) == MOST_AT_ONCE
+    first = f"t{seed % MOST_AT_ONCE}"
+    assert desks.settle(first, {"output": 1}) == [f"t{MOST_AT_ONCE}"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from stretto.scheduler.limiter import Told
+
 Usage = dict[str, int]
 """Tokens of one call by price class: input, output, cache_read, cache_write_5m, cache_write_1h."""
 
@@ -120,6 +122,9 @@ class Desk(Protocol):
         stop: str = "",
     ) -> None:
         """Says what the call came to. `usage` None: it never arrived, the whole reservation is held."""
+
+    def heard(self, call: int, told: Told) -> None:
+        """Says what the head of a call's response told of the provider's limits."""
 
     def beat(self) -> None:
         """A sign of life: some output, some bytes; the idle timeout starts anew."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
@@ -17,6 +17,7 @@ from stretto.agents import MAX_OUTPUT_BYTES, Desk, Grant, Result, Usage, Work
 from stretto.agents.affording import cut_short, longest
 from stretto.agents.answers import clean, compact, enforceable, json_in, size_of, unwrapped
 from stretto.agents.failures import Failure
+from stretto.agents.limits import told
 from stretto.agents.tools import GUIDE, Repeats, ToolResult, Toolset
 from stretto.errors import StrettoError
 from stretto.models import BUILTIN, Catalogue
@@ -71,6 +72,8 @@ class Reply:
     most_tokens: int = 0
     """What it was allowed to have."""
     grant: Grant | None = None
+    head: Mapping[str, str] | None = None
+    """The headers of the response, once it has begun."""
 
     def say(self, text: str) -> None:
         """Adds to the answer's text. Raises TooLong, because not every server keeps to `max_tokens`."""
@@ -210,6 +213,9 @@ class Conversation:
                 async with aclosing(self.wire.send(body, reply)) as events:
                     async for _ in events:
                         self.desk.beat()
+                        if reply.head is not None:
+                            self.desk.heard(call, told(reply.head))
+                            reply.head = None
             except TooLong:
                 error = f"the answer is larger than {MAX_OUTPUT_BYTES:,} bytes"
                 failure = Failure(Result("bad_output", error=error, cls="task"), True, "too long")
@@ -217,6 +223,9 @@ class Conversation:
                 failure = None if reply.stop else self.wire.failure(error)
                 if failure is None and not reply.stop:
                     raise
+                response = getattr(error, "response", None)
+                if failure is not None and response is not None:
+                    self.desk.heard(call, told(response.headers, failure))
             finally:
                 # Also when it is cancelled: nothing is awaited here, so nothing can come in between.
                 self._settle(call, body["model"], nusd, reply, failure)

@@ -78,6 +78,8 @@ class Failure:
     result: Result
     charged: bool
     status: str
+    limited: bool = False
+    """The call was one too many for the provider's limits."""
 
 
 class Cut(Exception):
@@ -109,7 +111,7 @@ def of_problem(problem: Problem, now: datetime) -> Failure:
         result.reset_s = _regain_s(problem.message, now)
         if result.reset_s is None:
             result.reset_s = wait_s
-    return Failure(result, charged, problem.type or problem.code or f"http {status}")
+    return Failure(result, charged, problem.type or problem.code or f"http {status}", status == 429)
 
 
 def of_transport(error: BaseException, url: str, *wrappers: type[Exception]) -> Failure | None:

@@ -171,6 +171,7 @@ class MessagesWire:
         """Sends a request and reads its events, pings too: a model that thinks long sends nothing else."""
         reading = _Reading(reply)
         stream = cast("anthropic.AsyncStream[Any]", await self._client.messages.create(**body, stream=True))
+        reply.head = stream.response.headers
         async with stream, aclosing(events(stream.response)) as values:
             async for value in values:
                 reading.take(value)

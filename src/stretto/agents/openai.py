@@ -195,6 +195,7 @@ class OpenAIWire:
         stream = cast(
             "openai.AsyncStream[Any]", await self._client.chat.completions.create(**body, stream=True)
         )
+        reply.head = stream.response.headers
         async with stream, aclosing(events(stream.response)) as values:
             async for value in values:
                 reading.take(value)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from stretto import events as ev
 from stretto.agents import MAX_OUTPUT_BYTES, CallRefused, Grant, Usage
+from stretto.scheduler.limiter import Told
 from stretto.workspace.redact import Redactor
 
 
@@ -36,6 +37,7 @@ class House(Protocol):
 
     def post(self, call: Callable[..., None], *args: Any) -> None: ...
     def call_asked(self, desk: AttemptDesk, asked: Asking) -> None: ...
+    def call_heard(self, attempt: str, call: int, told: Told) -> None: ...
     def call_done(self, settled: ev.CallSettled) -> None: ...
     def bound(self, event: ev.AttemptBound) -> None: ...
     def beat(self, task: str, n: int) -> None: ...
@@ -114,6 +116,9 @@ class AttemptDesk:
         status = status if known else "no usage arrived"
         settled = ev.CallSettled(self.attempt, call, model, usage or {}, cost_nusd, known, status, stop)
         self._house.post(self._house.call_done, settled)
+
+    def heard(self, call: int, told: Told) -> None:
+        self._house.post(self._house.call_heard, self.attempt, call, told)
 
     def beat(self) -> None:
         self._house.beat(self.task, self.n)

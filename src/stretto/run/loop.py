@@ -23,6 +23,7 @@ from stretto.run.desk import Asking, AttemptDesk, not_sent
 from stretto.run.outputs import Made, accept, blob_of, grown_tasks, verdict
 from stretto.run.prepare import Prepared, Preparer, fill
 from stretto.run.values import Values, as_list
+from stretto.scheduler.limiter import Told
 from stretto.scheduler.schedule import Choice, Scheduler
 from stretto.scheduler.vertex import SUCCEEDED, GroupVertex, TaskVertex
 from stretto.workspace.redact import Redactor
@@ -531,6 +532,9 @@ class Loop:
                 input_tokens=asked.input_tokens,
                 output_tokens=asked.output_tokens,
             )
+
+    def call_heard(self, attempt: str, call: int, told: Told) -> None:
+        self.scheduler.call_heard(attempt, call, told)
 
     def call_done(self, settled: ev.CallSettled) -> None:
         if not settled.certain:

@@ -10,9 +10,11 @@ from stretto.models.catalogue import Rates
 from stretto.models.money import usd
 from stretto.scheduler.admission import Admission, whose_cap, why_used_up
 from stretto.scheduler.calls import Calls, Verdict
-from stretto.scheduler.limiter import Allowance, Limiter
+from stretto.scheduler.limiter import Allowance, Limiter, Told
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import TaskVertex
+
+LOOK_AGAIN_US = 1_000_000
 
 
 class Pause(Protocol):
@@ -60,6 +62,8 @@ class Cashier:
         allowance = self._limiter.of(model)
         if allowance is None:
             return 0
+        if allowance.full:
+            return now_us + LOOK_AGAIN_US  # a call that comes back opens it sooner
         return self.calls.dry.get(allowance) or now_us + allowance.next_wait_us(now_us)
 
     def began(self, attempt: str, vertex: TaskVertex, model: str, expected_nusd: int | None) -> None:
@@ -89,11 +93,23 @@ class Cashier:
         if self._coming:
             self._came(attempt)
         accounts = self._state.accounts(attempt.rpartition("#")[0])
-        verdict = self.calls.ask(attempt, call, nusd, least_nusd, model, tokens, accounts, now_us)
+        vertex = self._state.live.get(attempt)
+        tail_s = vertex.element.tail_s if vertex is not None else 0.0
+        verdict = self.calls.ask(attempt, call, nusd, least_nusd, model, tokens, accounts, tail_s, now_us)
         if verdict is not None:
             self._answer(verdict)
         else:
             self._grant(now_us)
+
+    def heard(self, attempt: str, call: int, told: Told, now_us: int) -> None:
+        """The response to a call has begun."""
+        self._limiter.heard(attempt, call, told, now_us)
+        if self.calls:
+            self._grant(now_us)
+
+    def limits(self, model: str) -> bool:
+        """Whether anything is known of a model's limits."""
+        return self._limiter.of(model) is not None
 
     def done(self, settled: ev.CallSettled, now_us: int) -> None:
         """A call came to its end; one that still waits is withdrawn."""
@@ -137,8 +153,7 @@ class Cashier:
         nusd = self._ledger.reserved[settled.attempt, settled.call]
         self._emit(settled)
         self.admission.used(settled.attempt, settled.cost_nusd - nusd)
-        if self._limiter.taken:
-            self._limiter.settle(settled, now_us)
+        self._limiter.settle(settled, now_us)
 
     def _answer(self, verdict: Verdict) -> None:
         asked, nusd, account = verdict

@@ -21,7 +21,7 @@ from stretto.scheduler.cashier import Cashier
 from stretto.scheduler.choosing import EVIDENCE, Choices, learned, next_role
 from stretto.scheduler.choosing import MODELLESS as MODELLESS
 from stretto.scheduler.choosing import Choice as Choice
-from stretto.scheduler.limiter import MINUTE_US
+from stretto.scheduler.limiter import MINUTE_US, Told
 from stretto.scheduler.pools import SLOTS, UNBOUNDED, Pool
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
@@ -475,7 +475,7 @@ class Scheduler:
         pool.running -= 1
         self.running -= 1
         self.agent_running[pool.agent] -= 1
-        if ended.cls == "transient" and ended.retry_after_us:
+        if ended.cls == "transient" and ended.retry_after_us and not self.cashier.limits(pool.key[1]):
             pool.not_before_us = max(pool.not_before_us, self.now_us + ended.retry_after_us)
 
     def _close(self, group: GroupVertex) -> None:
@@ -570,6 +570,10 @@ class Scheduler:
         """
         least = nusd if least_nusd is None else least_nusd
         self.cashier.asked(attempt, call, nusd, least, model, (input_tokens, output_tokens), self.now_us)
+
+    def call_heard(self, attempt: str, call: int, told: Told) -> None:
+        """The response to a call has begun, and its head tells of the provider's limits."""
+        self.cashier.heard(attempt, call, told, self.now_us)
 
     def call_done(self, settled: ev.CallSettled) -> None:
         """A call came to its end; one that still waits is withdrawn."""

@@ -1,0 +1,43 @@
+"""What the head of a response says of a provider's limits, in one form for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stretto.agents.failures import Failure
+from stretto.scheduler.limiter import Left, Told
+
+
+def told(headers: Mapping[str, str], failure: Failure | None = None) -> Told:
+    """The buckets that a response tells of, and whether its call was refused for being one too many.
+
+    OpenAI's `tokens` count a prompt with what its answer may have; as a limit of prompts they err on the
+    safe side.
+    """
+    refused = failure is not None and failure.limited and failure.result.cls == "transient"
+    wait_s = failure.result.retry_after_s if failure is not None and refused else None
+    return Told(
+        requests=_anthropic(headers, "requests") or _openai(headers, "requests"),
+        inputs=_anthropic(headers, "input-tokens") or _openai(headers, "tokens"),
+        outputs=_anthropic(headers, "output-tokens"),
+        refused=refused,
+        wait_us=int((wait_s or 0.0) * 1e6),
+    )
+
+
+def _anthropic(headers: Mapping[str, str], name: str) -> Left | None:
+    stem = f"anthropic-ratelimit-{name}"
+    return _left(headers, f"{stem}-limit", f"{stem}-remaining")
+
+
+def _openai(headers: Mapping[str, str], name: str) -> Left | None:
+    return _left(headers, f"x-ratelimit-limit-{name}", f"x-ratelimit-remaining-{name}")
+
+
+def _left(headers: Mapping[str, str], limit: str, left: str) -> Left | None:
+    """What is no whole number, or not there, says nothing."""
+    try:
+        most, rest = int(headers[limit]), int(headers[left])
+    except (KeyError, ValueError):
+        return None
+    return Left(most, rest) if most > 0 else None

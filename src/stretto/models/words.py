@@ -226,10 +226,10 @@ NOUNS = {
         deck diagram dialog diff dinner endpoint event example exercise feature fix fixture flight
         flowchart flyer form formula function game gift helper hotel hotfix index interview invitation
         issue job layout  loop lunch macro makefile meeting menu merge method mockup modal navbar
-        notebook object offer outline page parser party patch persona photo poll poster pr proof puzzle
+        notebook object offer outline page parser party patch persona photo picnic poll poster pr proof puzzle
         query questionnaire quiz quotation recipe regex request restaurant retreat room rule screen script
-        session sidebar slide snippet sprint story survey task template thumbnail ticket toolbar tooltip
-        trigger trip venue video view widget wireframe workshop""",
+        seat seating session sidebar slide slot snippet sprint story survey task template thumbnail ticket toolbar tooltip
+        train trigger trip venue video view widget wireframe workshop""",
     "suite": "test suite testing coverage",
     "part": "module area subsystem component package section",
     "text": """abstract advert agenda agreement answer apology article bio blog book brief chapter clause
@@ -299,7 +299,8 @@ EITHER = frozenset(
     """address answer architect audit bin build change chart code comment cover cut design document draft
         edit engineer estimate game guide host interview map model name offer package park patch phase
         pitch plan plot port position profile program question rank rate reply report research review
-        roadmap scope score script segment size state study support survey test track word work""".split()
+        roadmap scope score script segment size state study support survey test track word work
+        e-mail email export import log mail release rollback schedule sync""".split()
 )
 
 

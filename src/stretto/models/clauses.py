@@ -91,7 +91,13 @@ class Phrase(NamedTuple):
     """The class of the last word that has one; a name only where there is no other."""
 
 
-def sentences(text: str) -> list[Sentence]:
+TEXTS = 16_384
+"""So many prompts are kept as they were read: a critic comes back to each of them rule by rule."""
+
+
+@lru_cache(maxsize=TEXTS)
+def sentences(text: str) -> tuple[Sentence, ...]:
+    """The sentences of a text, in its order; nobody may change the lists in them."""
     found: list[Sentence] = []
     words: list[Word] = []
     for chunk in _plain(text).replace("\n", " \n ").split(" "):
@@ -103,7 +109,7 @@ def sentences(text: str) -> list[Sentence]:
                 words = []
     if words:
         found.append(Sentence(words, "."))
-    return found
+    return tuple(found)
 
 
 @lru_cache(maxsize=8192)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from stretto.models import words as w
@@ -11,6 +12,7 @@ from stretto.models.clauses import (
     EMPTY,
     LEAD,
     PRONOUN,
+    TEXTS,
     WH,
     Phrase,
     Sentence,
@@ -64,6 +66,7 @@ _DECIDING = (
 )
 
 
+@lru_cache(maxsize=TEXTS)
 def kind_of(text: str) -> Kind:
     """Reads what is asked for, clause by clause; the hardest thing that is really demanded decides."""
     found = sentences(text)

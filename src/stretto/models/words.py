@@ -228,8 +228,8 @@ NOUNS = {
         issue job layout  loop lunch macro makefile meeting menu merge method mockup modal navbar
         notebook object offer outline page parser party patch persona photo picnic poll poster pr proof puzzle
         query questionnaire quiz quotation recipe regex request restaurant retreat room rule screen script
-        seat seating session sidebar slide slot snippet sprint story survey task template thumbnail ticket toolbar tooltip
-        train trigger trip venue video view widget wireframe workshop""",
+        seat seating session sidebar slide slot snippet sprint story survey task template thumbnail ticket
+        toolbar tooltip train trigger trip venue video view widget wireframe workshop""",
     "suite": "test suite testing coverage",
     "part": "module area subsystem component package section",
     "text": """abstract advert agenda agreement answer apology article bio blog book brief chapter clause

@@ -24,6 +24,7 @@ from stretto.models.clauses import (
 )
 from stretto.models.words import LEVELS, NEXT, PARTICLES, REACH, Word
 
+LISTED = 3
 MECHANICAL_BELOW = 0.5
 STRATEGY_FROM = 1.5
 
@@ -120,7 +121,8 @@ class _Reader:
         first, rest = words[start], words[start + 1 :]
         verb = first.verb or first.action
         for at, word in enumerate(rest[:4] if first.text in w.PARTED else ()):
-            if particle := PARTICLES.get(f"{first.text} {word.text}"):
+            out_of = rest[at + 1 : at + 2] and rest[at + 1].text == "of"
+            if not out_of and (particle := PARTICLES.get(f"{first.text} {word.text}")):
                 verb, rest = particle, rest[:at] + rest[at + 1 :]
                 break
             if first.text == "get" and word.text == "to" and at + 1 < len(rest) and rest[at + 1].verb:
@@ -173,7 +175,9 @@ class _Reader:
         self.before = next((name for name in objects if name), self.before)
         level = 1.0 if verb == "plan" and not rest else row[""]
         if objects:
-            level = max([_cell(row, name) for name in objects])
+            levels = [_cell(row, name) for name in objects]
+            # What is stated of each in a list is as hard as the first of it.
+            level = levels[0] if verb == "give" and len(levels) > LISTED else max(levels)
         if verb in _LIGHT and (act := self._act(parts)) is not None:
             level = act if verb == "do" else max(level, act)
         there = _said(rest) if verb in REACH or w.COMPLEMENTS[verb] else frozenset()

@@ -281,8 +281,9 @@ NOUNS = {
 
 # Signs of wide scope; each group counts once.
 SCOPE = {
-    "hard": """amortised approximation convergence exactlyonce linearizable lockfree nearoptimal novel nphard
-        optimal optimality optimally provable provably sublinear unbiased worstcase""",
+    "hard": """amortised approximation bound complexity concurrent converge convergence exactlyonce fairness
+        linearizable lockfree nearoptimal novel nphard optimal optimality optimally provable provably prove
+        sublinear transitive unbiased worstcase""",
     "the whole": """across codebase company companywide comprehensive country department enterprise entire
         everywhere global ground holistic infrastructure monolith organisation organisationwide overall
         platform products region services subsidiary team whole workloads""",
@@ -365,7 +366,9 @@ _COMPLEMENTS = (
     Complement(_set("edit alter shape run"), _set("breaking losing"), 1.0),
     Complement(_set("seek"), _set("best right"), 0.0, 0.4),
     Complement(_set("decide appraise"), _set("against between vs versus"), 1.6),
-    Complement(_set("make sketch judge learn seek mend"), _set("@hard"), 1.6, also=_set("#algorithm #way")),
+    Complement(
+        _set("build make sketch plan judge learn seek mend"), _set("@hard"), 1.8, also=_set("#algorithm #way")
+    ),
     Complement(_set("appraise judge learn"), _set("best right"), 1.6, also=OURS),
     Complement(_set("learn select"), _set("best right"), 1.5, also=_set("#plan #way #tech #wide #choice")),
     Complement(_set("learn judge"), PRIORITY, 1.6, also=_set("#part #wide")),

@@ -58,6 +58,7 @@ bench: $(READY) ## measure; the figures and what they mean are in bench/README.m
 	$(PY) -m bench.warming
 	$(PY) -m bench.makespan
 	$(PY) -m bench.kinds
+	$(PY) -m bench.critic --mutations
 	$(PY) -m bench.replay
 	$(PY) -m bench.estimates
 

@@ -13,6 +13,7 @@ plan = hierarchy(
     each="modules",
     as_="module",
     max=5,
+    tolerate=1,
     do=lambda module: Task(f"Security audit of {module}", model="sonnet", id="audit"),
     finish=Task("Integrate the findings into one report", model="sonnet", id="integrate"),
     name="hierarchy",

@@ -24,6 +24,7 @@ tasks:
   files:
     each: "${list}"
     as: file
+    max: 100
     tolerate: 1
     tasks:
       scan:
@@ -79,9 +80,8 @@ class Project:
     ) -> Answer:
         """Runs `stretto VERB ...` in the folder, without a terminal."""
         out, err = _Stdout(), _Stdout()
-        rooted = (
-            verb not in ("init", "check", "schema", "help", "--help", "--version") and "--root" not in words
-        )
+        unrooted = ("init", "check", "explain", "schema", "help", "--help", "--version")
+        rooted = verb not in unrooted and "--root" not in words
         argv = [verb, *words, *(["--root", "."] if rooted and verb.isalpha() else [])]
         with self._inside(env or {}), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             data = stdin if isinstance(stdin, bytes) else stdin.encode()

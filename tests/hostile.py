@@ -52,6 +52,7 @@ class Provider:
     bill_nusd: int = 0
     quota_at_s: float | None = None
     """From then on the money is gone."""
+    quota_until_s: float = float("inf")
     silent_nusd: int = 0
     """The part of the bill for calls whose usage never reached their client."""
     server: Limiter = field(init=False)
@@ -98,9 +99,10 @@ class Client:
         grant = await desk.reserve(bound, tokens, work.max_tokens)
         await asyncio.sleep(LATENCY_S * (0.5 + chance(provider.seed, "latency", *key)))
         now = asyncio.get_running_loop().time()
-        if provider.quota_at_s is not None and now >= provider.quota_at_s:
+        if provider.quota_at_s is not None and provider.quota_at_s <= now < provider.quota_until_s:
             desk.settle(grant.call, MODEL, {}, 0, status="quota")
-            return Result("error", error="the money is gone", cls="run", why="quota", reset_s=3600.0)
+            reset_s = min(3600.0, provider.quota_until_s - now)
+            return Result("error", error="the money is gone", cls="run", why="quota", reset_s=reset_s)
         refusal = provider.server.admit(MODEL, tokens, now)
         provider.sent.append(Sent(now, refusal is not None, tokens))
 

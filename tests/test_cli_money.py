@@ -118,7 +118,12 @@ name: wide
 limits: {usd: 5, parallel: PARALLEL}
 tasks:
   scan: {each: [ENTRIES], prompt: "Scan ${item}", model: haiku, max_tokens: 4000}
-  merge: {prompt: "Merge ${scan}", model: opus, max_tokens: 2000}
+  merge:
+    prompt: "Merge ${scan}"
+    model: opus
+    max_tokens: 2000
+    attempts: 3
+    accept: {oversized-model: what it costs is the point}
 """
 
 

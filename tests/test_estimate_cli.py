@@ -30,7 +30,7 @@ tasks:
     tasks:
       scan: {prompt: "List what is risky in ${file}", model: haiku}
       judge: {prompt: "Which of these is real: ${scan}", model: sonnet}
-  merge: {prompt: "Merge ${files}", model: sonnet}
+  merge: {prompt: "Merge ${files}", model: sonnet, attempts: 3}
 """
 LISTED = """\
 stretto: 1
@@ -316,7 +316,7 @@ tasks:
 
 def test_a_second_run_takes_what_is_kept_and_does_not_ask(tmp_path: Path) -> None:
     """A list that turns out as long as it was is priced anew by the run, but nothing of it is paid again."""
-    text = "tasks: {lit: {each: [1, 2, 3, 4, 5, 6, 7], prompt: 'Say ${item}', model: sonnet}}\n"
+    text = "tasks: {lit: {each: [1, 2, 3, 4, 5, 6, 7], prompt: 'Say ${item}', model: sonnet, attempts: 3}}\n"
     project = Project(tmp_path, f"stretto: 1\nname: again\nlimits: {{usd: 5}}\n{text}")
     assert project.run(on=PRICED).code == EXIT_OK
     again = project.run("--json", on=PRICED)

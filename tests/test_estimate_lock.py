@@ -306,4 +306,4 @@ def test_a_lock_that_is_not_there_is_met_like_a_plan_that_is_not(project: Projec
 
 def test_a_lock_can_be_checked(project: Project) -> None:
     lock(project)
-    assert project("check", LOCK).out.startswith("report: 3 tasks")
+    assert project("check", LOCK).last_line.startswith("report: 3 tasks")

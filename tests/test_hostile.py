@@ -104,3 +104,16 @@ def test_after_the_first_that_says_the_money_is_gone_nothing_is_started() -> Non
     assert provider.bill_nusd == done.state.ledger.spent_nusd
     succeeded = [r.event.task for r in stage.journal.read("r") if isinstance(r.event, ev.TaskSucceeded)]
     assert len(succeeded) == len(set(succeeded)) == 200
+
+
+def test_who_waits_for_the_reset_goes_on_by_itself_and_pays_once() -> None:
+    provider = Provider(0, PLENTY, faults={}, quota_at_s=4.0, quota_until_s=3_000.0)
+    client = Client(provider)
+    stage = Stage(messages=client)
+    outcome = stage.run(fan(200), on="messages", cap_nusd=CAP_NUSD, wait_for_reset=True)
+    assert outcome.code == EXIT_OK
+    assert 3_000 < stage.elapsed_s < 3_000 + 3_600
+    assert provider.bill_nusd == outcome.state.ledger.spent_nusd
+    rows = [row.event for row in stage.journal.read("r")]
+    assert sum(isinstance(event, ev.RunPaused) for event in rows) == 1
+    assert sum(isinstance(event, ev.TaskSucceeded) for event in rows) == 200

@@ -335,8 +335,8 @@ def test_any_text_is_settings_or_one_error(tmp_path_factory: pytest.TempPathFact
 def test_a_plan_in_python_knows_the_models_of_its_project(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text('[aliases]\nfast = "haiku"\n')
     plan = fan_out([Task("Say one", model="fast"), Task("Say two", model="fable")])
-    assert [finding.slug for finding in plan.check(root=tmp_path)] == []
-    assert {finding.slug for finding in plan.check(root=tmp_path / "elsewhere")} == {"unknown-model"}
+    assert "unknown-model" not in {finding.slug for finding in plan.check(root=tmp_path)}
+    assert "unknown-model" in {finding.slug for finding in plan.check(root=tmp_path / "elsewhere")}
 
 
 def test_a_run_freezes_what_names_mean_here(made: Made) -> None:

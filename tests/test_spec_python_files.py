@@ -100,10 +100,10 @@ class TestFiles:
         assert refused(lambda: read(tmp_path, "import stretto\nx = 1\n")).slug == "no-plan-in-file"
         assert refused(lambda: read_python(tmp_path / "none.py")).slug == "unreadable-plan"
 
-    def test_a_bare_file_is_not_executed(self, tmp_path: Path) -> None:
+    def test_a_file_that_does_not_import_stretto_is_not_executed(self, tmp_path: Path) -> None:
         error = refused(lambda: read(tmp_path, "open('trace', 'w')\nTask('A', model='haiku')\n"))
 
-        assert (error.slug, "from stretto import" in error.next) == ("bare-plan-file", True)
+        assert (error.slug, "from stretto import" in error.next) == ("no-plan-in-file", True)
 
     @pytest.mark.parametrize(
         ("line", "said"),

@@ -76,7 +76,7 @@ def test_only_the_package_is_inside(wheel: Path) -> None:
         names = archive.namelist()
     tops = {name.partition("/")[0] for name in names}
 
-    assert "stretto/py.typed" in names
+    assert {"stretto/py.typed", "stretto/errors.md"} <= set(names)
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert tops == {"stretto", f"stretto-{stretto.__version__}.dist-info"}
 
@@ -92,5 +92,7 @@ def test_first_run_in_a_clean_environment(installed: Path, tmp_path: Path) -> No
         answer = stretto_command(*words)
         assert answer.returncode == 0, f"stretto {' '.join(words)}:\n{answer.stdout}{answer.stderr}"
 
+    explained = stretto_command("explain", "cycle")
+    assert explained.stdout.startswith("cycle\n\nTasks wait for each other"), explained.stderr
     assert (tmp_path / "stretto.yaml").is_file()
     assert (tmp_path / ".stretto" / "stretto.db").is_file()

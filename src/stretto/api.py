@@ -10,11 +10,13 @@ from typing import Any
 from stretto.errors import StrettoError
 from stretto.estimate import Estimate
 from stretto.journal.sqlite import SqliteJournal
+from stretto.lint.checklist import Tick
+from stretto.lint.review import Review
 from stretto.models import BUILTIN, Catalogue
 from stretto.plan import model
 from stretto.plan.finding import Finding, PlanError
-from stretto.run import NO_CAP, Options, Outcome, run_plan
-from stretto.run.before import forecast
+from stretto.run import NO_CAP, Options, Outcome, history_of, run_plan
+from stretto.run.before import forecast, refuse_unticked, reviewed
 from stretto.spec import patterns
 from stretto.spec.compile import compile_plan
 from stretto.spec.patterns import Input, Root
@@ -36,16 +38,18 @@ __all__ = [
 
 
 def check(plan: Root, root: str | PurePath = ".") -> list[Finding]:
-    """Every finding, as `stretto check` prints them; the project at `root` may name further models."""
-    return _compiled(plan, "messages", _catalogue(root))[1]
+    """Every finding, as `stretto check` prints them, priced with the history of the project at `root`."""
+    return list(_reviewed(plan, root).findings)
+
+
+def checklist(plan: Root, root: str | PurePath = ".") -> tuple[Tick, ...]:
+    """The seven items of the checklist, as `stretto check` prints them below the findings."""
+    return _reviewed(plan, root).checklist
 
 
 def compiled(plan: Root, on: str = "messages", catalogue: Catalogue = BUILTIN) -> model.Plan:
     """The plan as data. Raises PlanError with every finding when it cannot run."""
-    made, findings = _compiled(plan, on, catalogue)
-    if made is None or any(f.severity == "error" for f in findings):
-        raise PlanError(findings, _file_of(plan))
-    return made
+    return _sound(plan, on, catalogue)[0]
 
 
 def estimate(
@@ -82,12 +86,14 @@ async def run(
     seed: int = 0,
     fresh: bool = False,
     approve: bool = False,
+    unchecked: bool = False,
     root: str | PurePath = ".",
 ) -> Outcome:
     """Carries the plan out as a new run in the project at `root`, as `stretto run` does.
 
-    `usd` is the cap in dollars, or "none" to insist on having none. Raises StrettoError before anything has
-    happened; a task that fails shows in the outcome: `outcome.value("task")` reads any result.
+    `usd` is the cap in dollars, or "none" to insist on having none; `unchecked` spends money although an item
+    of the checklist has no tick. Raises StrettoError before anything has happened; a task that fails shows in
+    the outcome: `outcome.value("task")` reads any result.
     """
     if is_being_read():
         # `stretto run FILE` reads the plan first; a file that also runs it would pay twice.
@@ -97,14 +103,16 @@ async def run(
             at=plan.at,
             next='put this under `if __name__ == "__main__":`',
         )
-    catalogue = _catalogue(root)
-    made = compiled(plan, on, catalogue)
-    options = _options(plan, made, catalogue, on=on, inputs=inputs, parallel=parallel, seed=seed)
+    settings = read_settings(Path(root).absolute())
+    made, findings = _sound(plan, on, settings.catalogue)
+    options = _options(plan, made, settings.catalogue, on=on, inputs=inputs, parallel=parallel, seed=seed)
     options.cap_nusd = None if usd is None else NO_CAP if usd == "none" else int(Decimal(str(usd)) * 10**9)
     options.fresh, options.approve = fresh, approve
     project = Path(root).absolute()
     journal = SqliteJournal(project)
     try:
+        if not unchecked:
+            refuse_unticked(made, findings, options, journal, project, settings.accept)
         return await run_plan(made, options, journal, project)
     finally:
         journal.close()
@@ -130,6 +138,7 @@ class Task(patterns.Task):
     __slots__ = ()
 
     check = check
+    checklist = checklist
     estimate = estimate
     run = run
     run_sync = run_sync
@@ -141,6 +150,7 @@ class Group(patterns.Group):
     __slots__ = ()
 
     check = check
+    checklist = checklist
     estimate = estimate
     run = run
     run_sync = run_sync
@@ -152,6 +162,7 @@ class Plan(patterns.Plan):
     __slots__ = ()
 
     check = check
+    checklist = checklist
     estimate = estimate
     run = run
     run_sync = run_sync
@@ -164,8 +175,27 @@ hierarchy = Group.hierarchy
 map_reduce = Group.map_reduce
 
 
-def _compiled(plan: Root, on: str, catalogue: Catalogue) -> tuple[model.Plan | None, list[Finding]]:
-    return compile_plan(raw_of(plan), source=_file_of(plan), on=on, catalogue=catalogue)
+def _sound(plan: Root, on: str, catalogue: Catalogue) -> tuple[model.Plan, list[Finding]]:
+    """The plan with warnings and hints. Raises PlanError with every finding when it cannot run."""
+    made, findings = compile_plan(raw_of(plan), source=_file_of(plan), on=on, catalogue=catalogue)
+    if made is None or any(f.severity == "error" for f in findings):
+        raise PlanError(findings, _file_of(plan))
+    return made, findings
+
+
+def _reviewed(plan: Root, root: str | PurePath, on: str = "messages") -> Review:
+    """What there is to say of a plan, of one with errors too."""
+    settings = read_settings(Path(root).absolute())
+    made, findings = compile_plan(
+        raw_of(plan), source=_file_of(plan), on=on, catalogue=settings.catalogue, even_broken=True
+    )
+    inputs = {} if made is None else {name: given.default for name, given in made.inputs.items()}
+    options = Options(on=on, inputs=inputs, catalogue=settings.catalogue)
+    journal = SqliteJournal(Path(root).absolute())
+    try:
+        return reviewed(made, findings, options, history_of(journal, on), accept=settings.accept)
+    finally:
+        journal.close()
 
 
 def _catalogue(root: str | PurePath) -> Catalogue:

@@ -10,27 +10,23 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from stretto.agents import MAX_OUTPUT_BYTES, Desk, Grant, Result, Usage, Work
 from stretto.agents.affording import cut_short, longest
 from stretto.agents.answers import clean, compact, enforceable, json_in, size_of, unwrapped
-from stretto.agents.failures import Failure
-from stretto.agents.limits import told
 from stretto.agents.tools import GUIDE, Repeats, ToolResult, Toolset
 from stretto.errors import StrettoError
+from stretto.gateway.bounds import HIDDEN_TOKENS, Size
+from stretto.gateway.failures import Failure
+from stretto.gateway.limits import told
+from stretto.gateway.usage import a_tenth_more, cost_nusd
 from stretto.models import BUILTIN, Catalogue
-from stretto.models.windows import no_room, room_tokens, surely_above
+from stretto.models.windows import BYTES_PER_TOKEN, no_room, room_tokens, surely_above
 
 MAX_CONNECTIONS = 128
 """Of one agent: the anthropic SDK answers 100-200 calls in flight well, and times out at 1,000."""
-
-HIDDEN_TOKENS = 1_000
-"""What a provider adds to a prompt unseen (346 for tools, some for a schema), beside the bytes we count."""
-
-BYTES_PER_TOKEN = 3
-"""Of what is sent, for rate limits alone; see `workspace.handover.estimate_tokens`."""
 
 MAX_TOOL_CALLS = 16
 """Tool calls that are run of one turn; more are answered with an error."""
@@ -89,14 +85,6 @@ class Reply:
 
 class TooLong(Exception):
     """The answer is larger than any output may be."""
-
-
-class Size(NamedTuple):
-    """Tokens of a prompt: the most there can be, which money is reserved for, and how many are expected."""
-
-    bound: int
-    expected: int
-    """Without what the provider will read from its cache, which no rate limit counts."""
 
 
 class Wire(Protocol):
@@ -175,7 +163,7 @@ class Conversation:
                 self.wire.silence(body)
             reply, failure = await self._call(body, size)
             if failure is not None:
-                return failure.result
+                return result_of(failure)
             if reply.stop != "tools":
                 return answer_of(work, reply)
             if turn == turns:
@@ -218,7 +206,7 @@ class Conversation:
                             reply.head = None
             except TooLong:
                 error = f"the answer is larger than {MAX_OUTPUT_BYTES:,} bytes"
-                failure = Failure(Result("bad_output", error=error, cls="task"), True, "too long")
+                failure = Failure(error, "task", "too long", outcome="bad_output")
             except Exception as error:
                 failure = None if reply.stop else self.wire.failure(error)
                 if failure is None and not reply.stop:
@@ -266,22 +254,15 @@ class Conversation:
         self._note_reply(call, reply)
         self.desk.note(
             {"kind": "call", "call": call, "status": status, "usage": usage, "cost_nusd": cost}
-            | ({"error": failure.result.error} if failure else {})
+            | ({"error": failure.error} if failure else {})
         )
 
     def _cost_nusd(self, asked: str, usage: Usage, reply: Reply) -> int:
-        """The price of the model that answered, should a server have taken another that has one."""
         if self.free or not usage:
             return 0
+        self.room.dearer = self.room.dearer or reply.dearer
         url, catalogue = self.wire.url, self.room.catalogue
-        cost = catalogue.cost_nusd(asked, usage, url=url)
-        if cost is not None and reply.model and reply.model != asked:
-            served = catalogue.cost_nusd(reply.model, usage, url=url)
-            cost = cost if served is None else served
-        if reply.dearer:
-            self.room.dearer = True
-            cost = None if cost is None else a_tenth_more(cost)
-        return cost or 0
+        return cost_nusd(catalogue, asked, reply.model, usage, dearer=reply.dearer, url=url) or 0
 
     async def _use(self, tools: Toolset, calls: list[ToolCall]) -> list[ToolResult]:
         """Runs the tools of one turn side by side; their results are in the order of the calls."""
@@ -377,8 +358,16 @@ def schema_of(work: Work) -> dict[str, Any] | None:
     return enforceable(work.schema) if work.output_kind == "json" else None
 
 
-def a_tenth_more(nusd: int) -> int:
-    return -(-nusd * 11 // 10)
+def result_of(failure: Failure) -> Result:
+    """What an attempt comes to whose call brought no answer."""
+    return Result(
+        failure.outcome,
+        error=failure.error,
+        cls=failure.cls,
+        why=failure.why,
+        retry_after_s=failure.retry_after_s,
+        reset_s=failure.reset_s,
+    )
 
 
 def on_loopback(url: str) -> bool:

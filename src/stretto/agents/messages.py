@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from stretto.agents import Desk, Result, Usage, Work
+from stretto.agents import Desk, Result, Work
 from stretto.agents.answers import clean, parsed
 from stretto.agents.conversation import (
     MAX_CONNECTIONS,
@@ -22,18 +22,11 @@ from stretto.agents.conversation import (
     schema_of,
     system_text,
 )
-from stretto.agents.failures import (
-    STATUS_OF_TYPE,
-    Cut,
-    ErrorEvent,
-    Failure,
-    Problem,
-    of_problem,
-    of_transport,
-)
 from stretto.agents.streams import events
 from stretto.agents.tools import ToolResult, Toolset
 from stretto.errors import StrettoError
+from stretto.gateway.failures import Cut, ErrorEvent, Failure, of_problem, of_transport, problem_in
+from stretto.gateway.usage import Counts
 from stretto.models import BUILTIN, Catalogue
 
 try:
@@ -73,8 +66,6 @@ PIECES = {
     "signature_delta": "signature",
 }
 """Where the piece is in each kind of delta, which is also where it belongs in the block."""
-
-USUAL_PLACES = (None, "", "global", "not_available")
 
 
 class MessagesAgent:
@@ -214,9 +205,9 @@ class MessagesWire:
     def failure(self, error: Exception) -> Failure | None:
         now = datetime.now(UTC)
         if isinstance(error, ErrorEvent):
-            return of_problem(_problem(error.body, {}), now)
+            return of_problem(problem_in(error.body, {}), now)
         if isinstance(error, anthropic.APIStatusError):
-            return of_problem(_problem(error.body, error.response.headers, error.status_code), now)
+            return of_problem(problem_in(error.body, error.response.headers, error.status_code), now)
         return of_transport(error, self.url, anthropic.APIConnectionError)
 
     def _mark(self, block: dict[str, Any]) -> None:
@@ -239,13 +230,13 @@ class _Reading:
         self._blocks: dict[int, dict[str, Any]] = {}
         # Pieces are joined once, at the end: a long answer comes in some ten thousand.
         self._pieces: dict[tuple[int, str], list[str]] = {}
-        self._usage: dict[str, Any] = {}
+        self._counts = Counts()
 
     def take(self, event: Any) -> None:
         match event:
             case {"type": "message_start", "message": dict(message)}:
                 self._reply.model = str(message.get("model") or "")
-                self._add_usage(message.get("usage"))
+                self._counts.add(message.get("usage"))
             case {"type": "content_block_start", "index": int(index), "content_block": dict(block)}:
                 self._blocks[index] = block
                 if block.get("type") == "text":
@@ -253,9 +244,9 @@ class _Reading:
             case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)}:
                 self._extend(index, delta)
             case {"type": "message_delta", "delta": dict(delta)}:
-                self._add_usage(event.get("usage"))
+                self._counts.add(event.get("usage"), last=bool(delta.get("stop_reason")))
                 if delta.get("stop_reason"):
-                    self._finish(delta, event.get("usage"))
+                    self._finish(delta)
             case {"type": "error"}:
                 raise ErrorEvent(event)
             case _:
@@ -269,7 +260,7 @@ class _Reading:
             if name == "text":
                 self._reply.say(piece)
 
-    def _finish(self, delta: dict[str, Any], last_usage: Any) -> None:
+    def _finish(self, delta: dict[str, Any]) -> None:
         """The answer is complete, and what it cost is known, even if the very end of the stream gets lost."""
         reply = self._reply
         for (index, name), pieces in self._pieces.items():
@@ -292,14 +283,8 @@ class _Reading:
         details = delta.get("stop_details")
         if isinstance(details, dict):
             reply.refusal = str(details.get("explanation") or details.get("category") or "")
-        if isinstance(last_usage, dict) and isinstance(last_usage.get("output_tokens"), int):
-            reply.usage = _usage(self._usage)
-        reply.dearer = self._usage.get("inference_geo") not in USUAL_PLACES
-
-    def _add_usage(self, usage: Any) -> None:
-        """Counts are cumulative, and those of the last event may leave out what the first one said."""
-        if isinstance(usage, dict):
-            self._usage.update({name: value for name, value in usage.items() if value is not None})
+        reply.usage = self._counts.usage
+        reply.dearer = self._counts.dearer
 
 
 def _content(work: Work) -> list[dict[str, Any]]:
@@ -314,48 +299,9 @@ def _content(work: Work) -> list[dict[str, Any]]:
     return blocks
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage | None:
-    if not isinstance(counts.get("input_tokens"), int):
-        return None
-    detail = counts.get("cache_creation")
-    detail = detail if isinstance(detail, dict) else {}
-    hour = _count(detail.get("ephemeral_1h_input_tokens"))
-    written = max(
-        _count(counts.get("cache_creation_input_tokens")),
-        hour + _count(detail.get("ephemeral_5m_input_tokens")),
-    )
-    return {
-        "input": _count(counts.get("input_tokens")),
-        "output": _count(counts.get("output_tokens")),
-        "cache_read": _count(counts.get("cache_read_input_tokens")),
-        "cache_write_5m": written - hour,
-        "cache_write_1h": hour,
-    }
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
 def _input(text: str) -> Any:
     """The input of a tool; None when it is no JSON, as that of an answer that was cut off."""
     try:
         return parsed(text or "{}")
     except ValueError:
         return None
-
-
-def _problem(body: Any, headers: Mapping[str, str], status: int | None = None) -> Problem:
-    """From the body of an error; without a status of its own it came in the middle of an answer."""
-    error = body.get("error") if isinstance(body, dict) else None
-    error = error if isinstance(error, dict) else {}
-    details = error.get("details")
-    kind = str(error.get("type") or "")
-    return Problem(
-        status=STATUS_OF_TYPE.get(kind, 500) if status is None or status < 400 else status,
-        type=kind,
-        code=str(details.get("error_code") or "") if isinstance(details, dict) else "",
-        message=str(error.get("message") or (body if isinstance(body, str) else "")),
-        headers=headers,
-        in_stream=status is None or status < 400,
-    )

@@ -26,10 +26,10 @@ from stretto.agents.conversation import (
     schema_of,
     system_text,
 )
-from stretto.agents.failures import Cut, ErrorEvent, Failure, Problem, of_problem, of_transport
 from stretto.agents.streams import events
 from stretto.agents.tools import ToolResult, Toolset
 from stretto.errors import StrettoError
+from stretto.gateway.failures import Cut, ErrorEvent, Failure, Problem, of_problem, of_transport
 from stretto.models import BUILTIN, Catalogue
 
 try:
@@ -233,7 +233,7 @@ class OpenAIWire:
             if problem.status == 400 and self._server.enforces and _dislikes_schemas(problem.message):
                 # Not retried here: the next attempt asks in words.
                 self._server.enforces = False
-                failure.result.cls = "transient"
+                failure.cls = "transient"
             return failure
         transport = of_transport(error, self.url, openai.APIConnectionError)
         if transport is not None:

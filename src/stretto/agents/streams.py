@@ -9,7 +9,7 @@ import httpx2
 
 from stretto.agents import MAX_OUTPUT_BYTES
 from stretto.agents.answers import parsed
-from stretto.agents.failures import Cut
+from stretto.gateway.failures import Cut
 
 DONE = "[DONE]"
 """What OpenAI's servers end with, in the place of JSON."""

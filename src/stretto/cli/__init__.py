@@ -130,13 +130,15 @@ def _fail(failed: StrettoError, words: list[str]) -> int:
             error = {"slug": failed.slug, "what": failed.what, "at": failed.at, "next": failed.next}
             data: dict[str, Any] = {"schema": "stretto/error/1", "error": error}
             if findings:
-                data["findings"] = [_late("check").finding_data(f) for f in findings]
+                data["findings"] = [_late("findings").finding_data(f) for f in findings]
             print(json.dumps(data), flush=True)
     except OSError:
         _drop_unwritten()  # the words below still have another way
     try:
-        lines = [line for f in findings for line in _late("check").finding_lines(f)]
-        lines.append(f"{failed.what}: nothing was started" if findings else render(failed))
+        lines = [line for f in findings for line in _late("findings").finding_lines(f)]
+        # An error that stands beside findings is told by them; what `checklist` adds is how to go on.
+        told = findings and failed.slug != "checklist"
+        lines.append(f"{failed.what}: nothing was started" if told else render(failed))
         print(plain("\n".join(lines)), file=sys.stderr, flush=True)
     except OSError:
         _drop_unwritten()

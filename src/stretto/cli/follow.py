@@ -257,7 +257,8 @@ def how_to_go_on(run: str, state: State, cap: str = "") -> str:
         return f"to go on: stretto approve {run}, then stretto resume {run}"
     if paused is not None and paused.why == "budget":
         return f"to go on: stretto resume {run} --usd {cap or _next_cap(state)}"
-    return f"to go on: stretto resume {run}"
+    waits = paused is not None and paused.why == "quota" and paused.until_us is not None
+    return f"to go on: stretto resume {run}{' --wait-for-reset' if waits else ''}"
 
 
 def _what_failed(state: State) -> list[TaskVertex]:

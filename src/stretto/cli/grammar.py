@@ -156,10 +156,10 @@ def _which_run(flags: ArgumentParser) -> None:
 
 def _plan(flags: ArgumentParser) -> None:
     flags.add_argument(
-        "plan", metavar="PLAN", type=Path, help="a .yaml file, a .py file that makes a plan, or a lock file"
+        "plan", metavar="PLAN", type=Path, help="a .yaml, .py or .md file with a plan, or a lock file"
     )
     flags.add_argument(
-        "--plan", dest="plan_name", metavar="NAME", default="", help="which plan of a .py file"
+        "--plan", dest="plan_name", metavar="NAME", default="", help="which plan of a file that has several"
     )
 
 
@@ -187,20 +187,48 @@ def _init(flags: ArgumentParser) -> None:
     flags.add_argument("--force", action="store_true", help="overwrite what is there")
 
 
+def _draft(flags: ArgumentParser) -> None:
+    text = "what is wanted, in a sentence or a few; `-` reads it from standard input"
+    flags.add_argument("goal", metavar="GOAL", nargs="+", help=text)
+    text = "write the plan to this file instead of printing it; what is there stays"
+    flags.add_argument("-o", "--out", metavar="FILE", type=Path, default=None, help=text)
+    flags.add_argument("--force", action="store_true", help="with --out: overwrite the file")
+    text = "let a strong model write the plan: messages, openai:URL, local, simulated (default: rules alone)"
+    flags.add_argument("--on", metavar="AGENT", default="", help=text)
+    text = "with --on: the most that asking may cost in dollars (default: 1.00)"
+    flags.add_argument("--usd", metavar="N", type=money, default=None, help=text)
+    _json(flags)
+    _root(flags)
+
+
 def _check(flags: ArgumentParser) -> None:
     _plan(flags)
-    flags.add_argument("--strict", action="store_true", help="warnings count as errors")
-    _json(flags)
-    text = "the project whose `stretto.toml` names further models (default: this folder)"
+    text = "who would answer prompts: messages, openai:URL, local, simulated (default: messages)"
+    flags.add_argument("--on", metavar="AGENT", default="", help=text)
+    _inputs(flags)
+    flags.add_argument("--strict", action="store_true", help="hints count too: exit code 1")
+    flags.add_argument("--all", action="store_true", help="every warning and hint, however many of one kind")
+    text = "mend in the file what can be mended safely, show the difference, and check again"
+    flags.add_argument("--fix", action="store_true", help=text)
+    text = "with --fix: show the difference and write nothing"
+    flags.add_argument("--dry-run", action="store_true", help=text)
+    one = flags.add_mutually_exclusive_group()
+    _json(one)
+    one.add_argument("--sarif", action="store_true", help="print a SARIF 2.1.0 log instead of text")
+    text = "the project: its `stretto.toml`, and the runs that findings are priced by (default: this folder)"
     flags.add_argument("--root", metavar="DIR", type=Path, default=Path(), help=text)
 
 
-def _setting(flags: ArgumentParser) -> None:
-    """With what a plan is run, or priced."""
+def _inputs(flags: ArgumentParser) -> None:
     text = "a value for one of the plan's inputs; may be repeated"
     flags.add_argument(
         "--in", dest="inputs", metavar="NAME=VALUE", type=pair, action="append", default=[], help=text
     )
+
+
+def _setting(flags: ArgumentParser) -> None:
+    """With what a plan is run, or priced."""
+    _inputs(flags)
     text = "how many attempts may run side by side (default: as the plan says)"
     flags.add_argument("--parallel", metavar="N", type=count, default=None, help=text)
 
@@ -243,8 +271,11 @@ def _run(flags: ArgumentParser) -> None:
     text = "do this task again although its result is kept; may be repeated"
     flags.add_argument("--redo", metavar="TASK", action="append", default=[], help=text)
     flags.add_argument("--fresh", action="store_true", help="use no kept results of earlier runs")
+    text = "spend money although an item of the checklist has no tick (see `stretto check`)"
+    flags.add_argument("--unchecked", action="store_true", help=text)
     text = "print every final prompt and command, the worst case and the cap; start nothing"
     flags.add_argument("--dry-run", action="store_true", help=text)
+    _waiting(flags)
     _progress(flags)
     _root(flags)
 
@@ -258,8 +289,14 @@ def _resume(flags: ArgumentParser) -> None:
     flags.add_argument("--release-held", action="store_true", help=text)
     text = "say what is kept, what is done again and what that costs; start nothing"
     flags.add_argument("--dry-run", action="store_true", help=text)
+    _waiting(flags)
     _progress(flags)
     _root(flags)
+
+
+def _waiting(flags: ArgumentParser) -> None:
+    text = "where the provider's window is used up and it says until when, wait and go on by itself"
+    flags.add_argument("--wait-for-reset", action="store_true", help=text)
 
 
 def _watch(flags: ArgumentParser) -> None:
@@ -300,6 +337,12 @@ def _pick(flags: ArgumentParser) -> None:
     _root(flags)
 
 
+def _explain(flags: ArgumentParser) -> None:
+    text = "the word in brackets behind a finding or an error; without it, all that a critic finds"
+    flags.add_argument("slug", metavar="SLUG", nargs="?", default="", help=text)
+    _json(flags)
+
+
 def _one_run(flags: ArgumentParser) -> None:
     _which_run(flags)
     _root(flags)
@@ -322,13 +365,30 @@ VERBS: dict[str, Verb] = {
         "stretto init && stretto run stretto.yaml",
         _init,
     ),
+    "draft": Verb(
+        "draft",
+        "turn a goal in words into a pattern and a plan",
+        "Reads a goal, says which pattern fits it and why, and writes a plan that passes `check` and has an "
+        "estimate. Looks at the project's files by name, asks nobody and spends nothing, unless --on names "
+        "an agent: then the strongest model writes the plan, as a run with a cap.",
+        'stretto draft "Review every service for security and give me one report" -o plan.yaml',
+        _draft,
+    ),
     "check": Verb(
         "check",
         "say what is wrong with a plan, all at once",
-        "Reads a plan and prints every finding with its place and what to do about it. Starts nothing "
-        "and spends nothing. A .py file is executed, because that is how it makes its plan.",
+        "Reads a plan as a critic: what will fail, waste or surprise, where, what to do about it, and "
+        "what it costs to leave it so; then the checklist before a run. Starts nothing and spends nothing. "
+        "A .py file that imports stretto is executed, because that is how it makes its plan.",
         "stretto check stretto.yaml --strict",
         _check,
+    ),
+    "explain": Verb(
+        "explain",
+        "say what a finding or an error means",
+        "Says what a finding or an error means, how one gets it, how to mend it, and how to accept it.",
+        "stretto explain missing-dependency",
+        _explain,
     ),
     "estimate": Verb(
         "estimate",

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from stretto.agents.registry import NAMES, Roster, free
-from stretto.cli.check import finding_lines
+from stretto.cli.findings import finding_lines
 from stretto.errors import StrettoError, render
 from stretto.journal import RunInfo
 from stretto.journal.sqlite import SqliteJournal
+from stretto.lint.accept import accepted
 from stretto.live.words import line, plain
 from stretto.models import BUILTIN, Catalogue
-from stretto.plan.finding import PlanError
+from stretto.plan.finding import Finding, PlanError
 from stretto.plan.model import Plan
 from stretto.spec.load import load
-from stretto.spec.settings import read_settings
+from stretto.spec.settings import Reason, read_settings
 
 DEFAULT_AGENT = "messages"
 """Claude's API, where nobody else is named."""
@@ -82,13 +83,24 @@ def catalogue_to_look_with(root: Path) -> Catalogue:
 
 def plan_of(path: Path, name: str, on: str = "messages", catalogue: Catalogue = BUILTIN) -> Plan:
     """The plan of a file; warnings go to stderr. Raises PlanError with all findings when it cannot run."""
+    return plan_and_findings(path, name, on, catalogue)[0]
+
+
+def plan_and_findings(
+    path: Path,
+    name: str,
+    on: str = "messages",
+    catalogue: Catalogue = BUILTIN,
+    accept: Mapping[str, Reason] | None = None,
+) -> tuple[Plan, list[Finding]]:
+    """The same with all that the compiler said; what is accepted is not printed."""
     plan, findings, _ = load(path, name, on, catalogue)
     if plan is None or any(f.severity == "error" for f in findings):
         raise PlanError(findings, str(path))
-    for finding in findings:
-        if finding.severity == "warning":
+    for finding in accepted(plan, findings, accept or {}):
+        if finding.severity == "warning" and not finding.accepted:
             print(plain("\n".join(finding_lines(finding))), file=sys.stderr)
-    return plan
+    return plan, findings
 
 
 def check_agent(on: str, root: Path) -> None:

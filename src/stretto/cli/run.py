@@ -25,8 +25,8 @@ from stretto.cli.project import (
     check_agent,
     confirmed,
     journal_of,
+    plan_and_findings,
     plan_folder,
-    plan_of,
     root_of,
     run_named,
 )
@@ -34,22 +34,26 @@ from stretto.errors import EXIT_OK, StrettoError
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.words import cap, line, many, plain, usd
 from stretto.models import Catalogue
+from stretto.plan.finding import Finding
 from stretto.plan.graph import build
 from stretto.plan.model import Plan, Task
 from stretto.plan.prune import find, prune
 from stretto.report import data_of, foreseen_in, materialise, read, rest_of
 from stretto.run import Options, Outcome, agents_used, cap_of, resume_run, run_plan
-from stretto.run.before import forecast
+from stretto.run.before import forecast, refuse_unticked
 from stretto.run.loop import Loop
 from stretto.spec.load import inputs_from
 from stretto.spec.lock import Lock, is_lock, lock_text
+from stretto.spec.settings import read_settings
 
 
 def run(args: Namespace) -> int:
     """Carries out a plan as a new run; the exit code says how it ended."""
     root = root_of(args)
-    catalogue = catalogue_of(root)
+    settings = read_settings(root)
+    catalogue = settings.catalogue
     lock = None
+    found: list[Finding] = []
     if is_lock(args.plan):
         args, lock = unlocked(args, root, catalogue)
     if args.on:
@@ -57,11 +61,14 @@ def run(args: Namespace) -> int:
     if lock is not None:
         plan = lock.plan
     else:
-        plan = plan_of(args.plan, args.plan_name, args.on or DEFAULT_AGENT, catalogue)
+        on, accept = args.on or DEFAULT_AGENT, settings.accept
+        plan, found = plan_and_findings(args.plan, args.plan_name, on, catalogue, accept)
     _check_answers(plan, args.on)
     target = args.only or args.until
     if target:
         plan = prune(plan, target)
+        left = build(plan).elements.keys()
+        found = [finding for finding in found if left >= set(finding.tasks)]
     _check_redo(plan, args.redo)
     on = args.on or _default_agent(plan)
     inputs = inputs_from(plan, args.inputs, root)
@@ -78,6 +85,7 @@ def run(args: Namespace) -> int:
         folder=plan_folder(args.plan.absolute().parent if lock is None else folder_of(args.plan, lock), root),
         lock=lock_text(lock) if lock is not None else "",
         catalogue=catalogue,
+        wait_for_reset=args.wait_for_reset,
         signals=True,
     )
     if args.dry_run:
@@ -88,6 +96,8 @@ def run(args: Namespace) -> int:
     with journal_of(args) as journal:
         if args.only:
             options.only, options.taken = args.only, taken_from(journal, plan, args.only)
+        if not args.unchecked:
+            refuse_unticked(plan, found, options, journal, root, settings.accept)
         _price(plan, options, journal, root, lock)
         session = Session(args, journal, catalogue)
         with session:
@@ -104,7 +114,13 @@ def resume(args: Namespace) -> int:
     with journal_of(args) as journal:
         info = run_named(journal, args.run)
         catalogue = catalogue_of(root)
-        options = Options(cap_nusd=args.usd, approve=args.yes, catalogue=catalogue, signals=True)
+        options = Options(
+            cap_nusd=args.usd,
+            approve=args.yes,
+            catalogue=catalogue,
+            wait_for_reset=args.wait_for_reset,
+            signals=True,
+        )
         if args.dry_run:
             print_rest(journal, info, args.redo, args.release_held, as_json=args.json)
             return EXIT_OK

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from stretto.estimate.pieces import Piece, Rung, strongest
 from stretto.estimate.result import Baseline, Range
 from stretto.estimate.sampling import Sampler, money_of, points_of
 from stretto.estimate.timing import Played, Stage, plays
-from stretto.models.catalogue import ModelInfo
-from stretto.models.figures import LATENCY_S, SPEED, figure
+from stretto.models.catalogue import Catalogue, ModelInfo
+from stretto.models.figures import LATENCY_S, SPEED, Figure, figure
+from stretto.models.prices import Price
 
 SAMPLES = 200
 PLAYS = 10
@@ -138,29 +140,31 @@ def _seconds(
 # One agent
 
 
-def _one_agent(stage: Stage, pieces: Sequence[Piece]) -> Baseline:
-    """One agent on the strongest model that the plan uses, in one conversation that grows.
+class Conversation(NamedTuple):
+    """What one agent takes that does everything in one conversation."""
 
-    Each task is one more exchange: it reads from the cache all that was said before, writes its own prompt
-    to it, and answers with as many tokens as in the plan. With n exchanges of a tokens each the cache is read
-    for a n (n - 1) / 2 tokens: that is what one long conversation costs. Its time is that of the answers one
-    after the other. What is handed over in the plan is already there, so it is not read again.
+    nusd: float | None
+    """None: no price is known."""
+    tokens: float
+    """How long the conversation is at its end."""
+    answers: float
+    """Output tokens ..."""
+    calls: float
+    """... in so many calls."""
+
+    def seconds(self, model: ModelInfo) -> float:
+        return answering_s(self.answers, self.calls, model)
+
+
+def conversation(exchanges: Iterable[tuple[Figure, float]], price: Price | None) -> Conversation:
+    """Each attempt, so many times, as one more exchange of one conversation that grows.
+
+    An exchange reads from the cache all that was said before, writes its own prompt to it, and answers with
+    as many tokens as it would alone. With n exchanges of a tokens each the cache is read for a n (n - 1) / 2
+    tokens: that is what one long conversation costs.
     """
-    asked = [piece for piece in pieces if piece.rungs and not stage.free(piece.agent)]
-    if not asked:
-        return Baseline(0.0, None, "computed", "no prompt goes to an agent that costs money")
-    if any(piece.is_declared for piece in asked):
-        why = "the plan declares its figures, and one agent's are not among them"
-        return Baseline(None, None, "computed", why)
-    catalogue = stage.chooser.catalogue
-    tiers = catalogue.tiers
-    models = [piece.rungs[0] for piece in asked]
-    top = max(models, key=lambda rung: tiers.index(rung.tier) if rung.tier in tiers else -1)
-    info, price = catalogue.info(top.model), catalogue.price_of(top.model)
-    sampler = Sampler(stage.widths, SAMPLES, stage.seed)
     before = answers = calls = nusd = 0.0
-    for piece in asked:
-        count, made = float(sampler.left(piece).mean()), piece.rungs[0].figure
+    for made, count in exchanges:
         own = made.input_tokens + made.cache_write_tokens + made.output_tokens
         reads = before * count + own * count * max(0.0, count - 1) / 2 + made.cache_read_tokens * count
         if price is not None:
@@ -173,8 +177,40 @@ def _one_agent(stage: Stage, pieces: Sequence[Piece]) -> Baseline:
         before += own * count
         answers += made.output_tokens * count
         calls += made.calls * count
-    seconds = answers / (info.tokens_per_s or SPEED) + calls * LATENCY_S
+    return Conversation(nusd if price is not None else None, before, answers, calls)
+
+
+def answering_s(answers: float, calls: float, model: ModelInfo) -> float:
+    """How long a model takes to answer, one call after the other."""
+    return answers / (model.tokens_per_s or SPEED) + calls * LATENCY_S
+
+
+def strongest_used(pieces: Iterable[Piece], catalogue: Catalogue) -> Rung:
+    """The strongest of the models that tasks start on."""
+    tiers = catalogue.tiers
+    models = [piece.rungs[0] for piece in pieces]
+    return max(models, key=lambda rung: tiers.index(rung.tier) if rung.tier in tiers else -1)
+
+
+def _one_agent(stage: Stage, pieces: Sequence[Piece]) -> Baseline:
+    """One agent on the strongest model that the plan uses, in one conversation that grows.
+
+    Its time is that of the answers one after the other. What is handed over in the plan is already there, so
+    it is not read again.
+    """
+    asked = [piece for piece in pieces if piece.rungs and not stage.free(piece.agent)]
+    if not asked:
+        return Baseline(0.0, None, "computed", "no prompt goes to an agent that costs money")
+    if any(piece.is_declared for piece in asked):
+        why = "the plan declares its figures, and one agent's are not among them"
+        return Baseline(None, None, "computed", why)
+    catalogue = stage.chooser.catalogue
+    top = strongest_used(asked, catalogue)
+    info, price = catalogue.info(top.model), catalogue.price_of(top.model)
+    sampler = Sampler(stage.widths, SAMPLES, stage.seed)
+    exchanges = ((piece.rungs[0].figure, float(sampler.left(piece).mean())) for piece in asked)
+    made = conversation(exchanges, price)
     why = "" if price is not None else f"no price of {info.id} is known"
-    if info.context is not None and before > info.context:
-        why = f"it would not fit: {before:,.0f} tokens in a context of {info.context:,}"
-    return Baseline(nusd if price is not None else None, seconds, "computed", why)
+    if info.context is not None and made.tokens > info.context:
+        why = f"it would not fit: {made.tokens:,.0f} tokens in a context of {info.context:,}"
+    return Baseline(made.nusd, made.seconds(info), "computed", why)

@@ -29,6 +29,8 @@ GROWN_MOST = 10
 GROWN_PROMPT = "(planned)"
 TOWARDS_MAX = 0.5
 """1 makes the logarithm of a list's length uniform between 1 and `max`, less moves it towards `max`."""
+UNKNOWN_PARTS = 10
+"""What a reduction merges where nothing says how much there will be."""
 CHECK_S = 1.0
 """A command or a function that checks, where nothing is known of it."""
 
@@ -108,9 +110,10 @@ def pieces_of(
         path = path_of(id, graph)
         counts[path] = counts.get(path, 0) + 1
     found = []
+    met = Met()
     for element in graph.elements.values():
         if isinstance(element.part, Task):
-            piece = piece_of(element, plan, on, chooser, free, inputs)
+            piece = piece_of(element, plan, on, chooser, free, inputs, met)
             piece.covered = counts.get(element.path, 0)
             found.append(piece)
             if piece.task.grow:
@@ -143,12 +146,19 @@ def piece_of(
     chooser: Chooser,
     free: Callable[[str], bool],
     inputs: Mapping[str, Any] | None = None,
+    met: Met | None = None,
+    facts: Facts | None = None,
 ) -> Piece:
-    """One task with its choice of models, as the run would make it with what is known now."""
+    """One task with its choice of models, as the run would make it with what is known now.
+
+    `met` has what was found for other tasks of the plan, and is added to: tasks that are alike share it.
+    `facts` spare reading its words again.
+    """
     task = element.part
     assert isinstance(task, Task)
     expect, lump = _declared(element)
-    facts = facts_of(element, plan.name, on, chooser.catalogue, inputs)._replace(expect=expect)
+    facts = facts or facts_of(element, plan.name, on, chooser.catalogue, inputs)
+    facts = facts._replace(expect=expect)
     agent = task.agent(on)
     piece = Piece(
         element=element,
@@ -166,20 +176,73 @@ def piece_of(
         lump=lump,
         declares=expect is not None or lump is not None,
     )
+    alike = _alike(facts, chooser)
+    met = Met() if met is None else met
     if task.action == "prompt":
-        _ask(piece, chooser, free(agent))
+        _ask(piece, chooser, free(agent), alike, met)
     if expect is not None and expect.time_s is not None:
         piece.seconds, piece.seconds_sd_log, piece.known_seconds = expect.time_s, 0.0, "declared"
     if piece.declared_nusd is not None or lump is not None:
         piece.known = "declared"
     check = task.check
     if check is not None and check.prompt and not piece.declares and not free(check.agent(on)):
-        info = chooser.catalogue.resolve(check.model, check.agent(on))
-        piece.judge = figure(facts, info, chooser.catalogue, chooser.history, role="check")
+        key = (*alike, check.model, check.agent(on))
+        if key not in met.judges:
+            info = chooser.catalogue.resolve(check.model, check.agent(on))
+            met.judges[key] = figure(facts, info, chooser.catalogue, chooser.history, role="check")
+        piece.judge = met.judges[key]
     return piece
 
 
-def _ask(piece: Piece, chooser: Chooser, free: bool) -> None:
+class Met:
+    """What was found for the tasks of a plan so far: 10,000 of them are alike in all but their words."""
+
+    __slots__ = ("judges", "rungs")
+
+    def __init__(self) -> None:
+        self.rungs: dict[tuple[object, ...], tuple[Rung, ...]] = {}
+        self.judges: dict[tuple[object, ...], Figure] = {}
+
+
+def _alike(facts: Facts, chooser: Chooser) -> tuple[object, ...]:
+    """All that choices and figures look at: the words only by their kind and length, the family only where
+    something was learned."""
+    expect = facts.expect
+    return (
+        facts.family if chooser.version else "",
+        facts.kind.name,
+        facts.kind.sure,
+        facts.agent,
+        facts.ladder,
+        facts.fixed,
+        facts.effort,
+        facts.tools,
+        facts.writes,
+        facts.check,
+        facts.input_tokens,
+        facts.max_tokens,
+        facts.turns,
+        None if expect is None else (expect.nusd, expect.time_s, expect.tokens),
+        facts.bounded,
+    )
+
+
+def _ask(piece: Piece, chooser: Chooser, free: bool, alike: tuple[object, ...], met: Met) -> None:
+    """Its models and what is known of the first of them."""
+    task = piece.task
+    key = (*alike, task.model, piece.declares, free, task.output_kind, task.isolation)
+    rungs = met.rungs.get(key)
+    if rungs is None:
+        rungs = met.rungs[key] = _rungs(piece, chooser, free)
+    piece.rungs = rungs
+    first = rungs[0].figure
+    piece.seconds, piece.seconds_sd_log = first.seconds, first.seconds_sd_log
+    piece.known_seconds = first.known_seconds
+    if not free:
+        piece.known = first.known
+
+
+def _rungs(piece: Piece, chooser: Chooser, free: bool) -> tuple[Rung, ...]:
     """The way up its ladder: which models, in which order, with which chance to stop."""
     task, facts, catalogue, history = piece.task, piece.facts, chooser.catalogue, chooser.history
     rungs: list[Rung] = []
@@ -206,12 +269,7 @@ def _ask(piece: Piece, chooser: Chooser, free: bool) -> None:
         rungs = [rung._replace(chance=1.0) for rung in rungs]
     if free:
         rungs = [r._replace(figure=r.figure._replace(nusd=0.0)) for r in rungs]
-    piece.rungs = tuple(rungs)
-    first = rungs[0].figure
-    piece.seconds, piece.seconds_sd_log = first.seconds, first.seconds_sd_log
-    piece.known_seconds = first.known_seconds
-    if not free:
-        piece.known = first.known
+    return tuple(rungs)
 
 
 def _declared(element: Element) -> tuple[Expect | None, Lump | None]:
@@ -248,14 +306,14 @@ def _depth(element: Element) -> int:
         known = depths.get(member)
         if known is None:
             depths[member] = 0
-            before = [depth(other) for other in _needed(member, element)]
+            before = [depth(other) for other in needed_members(member, element)]
             known = depths[member] = _depth(member) + max(before, default=0)
         return known
 
     return max(depth(member) for member in element.members.values())
 
 
-def _needed(member: Element, group: Element) -> list[Element]:
+def needed_members(member: Element, group: Element) -> list[Element]:
     """The other members of a group that one of them waits for."""
     found = []
     for need in member.needs:
@@ -301,16 +359,19 @@ class Widths:
             value = value.get(word) if isinstance(value, dict) else None
         return len(value) if isinstance(value, list) else None
 
-    def draw(self, element: Element, random: Random) -> int:
-        """A length between one and `max`, which authors set with some room: the middle is max to the 0.7."""
+    def sure(self, element: Element) -> int | None:
+        """The length that every estimate takes; None where it is left to chance."""
         known = self.known(element)
-        if known is not None:
-            return known
-        each = element.part.each
-        assert each is not None
-        if isinstance(element.part, Group) and element.part.expect is not None:
+        if known is None and isinstance(element.part, Group) and element.part.expect is not None:
+            each = element.part.each
+            assert each is not None
             return each.max  # a declared total is about the whole list
-        return round(exp(log(each.max) * random.random() ** TOWARDS_MAX))
+        return known
+
+    def draw(self, element: Element, random: Random) -> int:
+        """A length that is sure, or one drawn by chance."""
+        sure = self.sure(element)
+        return length_at(element, random.random()) if sure is None else sure
 
     def ids(self, element: Element) -> Iterator[str]:
         """The ids of a task's instances as far as they are known before the run."""
@@ -330,9 +391,38 @@ class Widths:
         yield from ids
 
 
-def drawn(most: int, random: Random) -> int:
+def length_at(element: Element, share: float) -> int:
+    """The length that this share of all lists stays below, of those between one and `max`.
+
+    Authors set `max` with some room: the middle is max to the 0.7.
+    """
+    each = element.part.each
+    assert each is not None
+    return round(exp(log(each.max) * share**TOWARDS_MAX))
+
+
+def drawn(most: int, share: float) -> int:
     """A whole number from 1 to `most`, uniform in its logarithm."""
-    return min(most, int(exp(random.random() * log(most + 1))))
+    return min(most, int(exp(share * log(most + 1))))
+
+
+def tries_of(piece: Piece) -> Iterator[tuple[Rung, bool]]:
+    """Each try that a task may get, and whether it is the last: one a rung, and on the last what is left."""
+    for number, rung in enumerate(piece.rungs):
+        top = number == len(piece.rungs) - 1
+        times = piece.task.attempts if top else 1
+        for n in range(times):
+            yield rung, top and n == times - 1
+
+
+def merged_list(element: Element) -> Element | None:
+    """The each whose results a reduction merges; None where it merges something else."""
+    task = element.part
+    ref = only_ref(task.reduce) if isinstance(task, Task) else None
+    for need in element.needs:
+        if ref is not None and need.tail.split(".")[0] == ref.name and need.target.part.each is not None:
+            return need.target
+    return None
 
 
 def eaches_of(element: Element) -> list[Element]:

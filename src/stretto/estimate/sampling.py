@@ -8,11 +8,20 @@ from itertools import groupby
 from random import Random
 from typing import TYPE_CHECKING
 
-from stretto.estimate.pieces import CHECK_S, GROWN_MOST, Piece, Rung, Widths, drawn, eaches_of
+from stretto.estimate.pieces import (
+    CHECK_S,
+    GROWN_MOST,
+    UNKNOWN_PARTS,
+    Piece,
+    Widths,
+    drawn,
+    eaches_of,
+    merged_list,
+    tries_of,
+)
 from stretto.estimate.result import Range
 from stretto.models.figures import Figure
 from stretto.plan.graph import Element
-from stretto.plan.references import only_ref
 
 if TYPE_CHECKING:
     from numpy import float64, intp
@@ -29,8 +38,6 @@ SHARES = (0.1, 0.5, 0.9)
 ORDER = ("prior", "history", "declared")
 """From the least known to the best."""
 JUDGE = "its judge"
-UNKNOWN_PARTS = 10
-"""What a reduction merges where nothing says how much there will be."""
 
 
 @dataclass(slots=True)
@@ -92,7 +99,7 @@ class Sampler:
             width = width * self.length(element)
         task = piece.task
         if task.reduce and task.each is None:
-            width = width * _rounds(self._parts(piece.element, task.reduce), task.fan_in)
+            width = width * _rounds(self._parts(piece.element), task.fan_in)
         if piece.grown:
             width = width * self._draws(piece.element.path, GROWN_MOST)
         return width
@@ -154,7 +161,7 @@ class Sampler:
         tries = (width - piece.covered).clip(0)
         if not piece.rungs:
             sums.busy_s[place] += piece.seconds * self.sums_of(tries, piece.seconds_sd_log)
-        for rung, last in _tries(piece):
+        for rung, last in tries_of(piece):
             if not tries.any():
                 return
             self._attempts(piece, rung.figure, rung.model, tries, place, sums, unknown)
@@ -221,7 +228,7 @@ class Sampler:
         everywhere = np.arange(self.samples)
         for k, place in enumerate(asked):
             piece = pieces[place]
-            tries = _tries(piece)
+            tries = tries_of(piece)
             rung, last = next(tries)
             drawn = (money[k], time[k])
             self._once(piece, rung.figure, rung.model, everywhere, drawn, place, sums, unknown[place])
@@ -314,19 +321,16 @@ class Sampler:
 
         found = self._lengths.get(f"{path} grown")
         if found is None:
-            draws = [drawn(most, self._lists) for _ in range(self.samples)]
+            draws = [drawn(most, self._lists.random()) for _ in range(self.samples)]
             found = self._lengths[f"{path} grown"] = np.array(draws, dtype=float)
         return found
 
-    def _parts(self, element: Element, reduce: str) -> Array:
+    def _parts(self, element: Element) -> Array:
         """How many values a reduction merges."""
         import numpy as np
 
-        ref = only_ref(reduce)
-        for need in element.needs:
-            if ref is not None and need.tail.split(".")[0] == ref.name and need.target.part.each is not None:
-                return self.length(need.target)
-        return np.full(self.samples, float(UNKNOWN_PARTS))
+        merged = merged_list(element)
+        return np.full(self.samples, float(UNKNOWN_PARTS)) if merged is None else self.length(merged)
 
     # Points
 
@@ -375,15 +379,6 @@ def _chunks(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
 def _is_single(piece: Piece) -> bool:
     task = piece.task
     return not piece.covered and not piece.grown and not task.reduce and not eaches_of(piece.element)
-
-
-def _tries(piece: Piece) -> Iterator[tuple[Rung, bool]]:
-    """Each try that a task may get, and whether it is the last: one a rung, and on the last what is left."""
-    for number, rung in enumerate(piece.rungs):
-        top = number == len(piece.rungs) - 1
-        times = piece.task.attempts if top else 1
-        for n in range(times):
-            yield rung, top and n == times - 1
 
 
 def _at(values: Array | float, at: NDArray[intp]) -> Array | float:

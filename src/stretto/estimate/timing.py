@@ -329,7 +329,8 @@ class Play:
             self.scheduler.grew(group, "", items)
         elif isinstance(part, Group):
             tasks = [
-                Task(id=f"t{k}", prompt=GROWN_PROMPT) for k in range(drawn(GROWN_MOST, self._by(element)))
+                Task(id=f"t{k}", prompt=GROWN_PROMPT)
+                for k in range(drawn(GROWN_MOST, self._by(element).random()))
             ]
             self.scheduler.grew_plan(group, "", 1, [to_data(task) for task in tasks])
         else:

@@ -139,7 +139,7 @@ def _width(element: Element, graph: Graph) -> int | None:
     task = element.part
     if isinstance(task, Task) and task.reduce and task.each is None:
         parts = _parts(element, task, graph)
-        return None if parts is None else width * _rounds(parts, task.fan_in)
+        return None if parts is None else width * rounds_of(parts, task.fan_in)
     return width
 
 
@@ -153,11 +153,15 @@ def _parts(element: Element, task: Task, graph: Graph) -> int | None:
     return None
 
 
-def _rounds(parts: int, fan_in: int) -> int:
+def rounds_of(parts: int, fan_in: int) -> int:
     """The calls of a reduction tree."""
-    calls = 0
-    while True:
+    return sum(levels_of(parts, fan_in))
+
+
+def levels_of(parts: int, fan_in: int) -> list[int]:
+    """The same of each of its rounds."""
+    found: list[int] = []
+    while not found or found[-1] > 1:
         parts = max(1, -(-parts // max(2, fan_in)))
-        calls += parts
-        if parts == 1:
-            return calls
+        found.append(parts)
+    return found

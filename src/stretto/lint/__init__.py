@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from stretto.lint import context, faults, files, model, money, order, parts, size, vague
 from stretto.lint.scene import Scene
 from stretto.models import is_free
 from stretto.models.choice import Chooser
@@ -14,10 +15,31 @@ from stretto.plan.model import Plan
 
 Rule = Callable[[Scene], Iterable[Finding]]
 
-OF_TASKS: tuple[Rule, ...] = ()
+OF_TASKS: tuple[Rule, ...] = (
+    model.oversized,
+    model.undersized,
+    vague.vague_prompts,
+    parts.missed_parallelism,
+    size.over_orchestration,
+    size.too_fine_grained,
+    money.no_budget,
+    money.unbounded_fan_out,
+    money.unpriced_model,
+    faults.no_error_handling,
+    faults.no_safe_retry,
+    faults.no_timeout,
+)
 """Rules that look at one task at a time: they hold in a plan with errors too."""
 
-OF_PLANS: tuple[Rule, ...] = ()
+OF_PLANS: tuple[Rule, ...] = (
+    order.missing_needs,
+    order.sequential_bottlenecks,
+    order.needless_barriers,
+    files.write_conflict,
+    files.read_while_written,
+    context.floods_gatherer,
+    context.unshared_prefix,
+)
 """Rules that must know what comes before what."""
 
 
@@ -45,7 +67,13 @@ def criticise(
         free=free,
         inputs=inputs if inputs is not None else {name: given.default for name, given in plan.inputs.items()},
     )
-    rules = OF_TASKS if scene.broken else (*OF_TASKS, *OF_PLANS)
+    return findings_in(scene)
+
+
+def findings_in(scene: Scene, rules: Iterable[Rule] | None = None) -> list[Finding]:
+    """What the critic finds, or what other rules than its own do, in the order of the plan."""
+    if rules is None:
+        rules = OF_TASKS if scene.broken else (*OF_TASKS, *OF_PLANS)
     found = [finding for rule in rules for finding in rule(scene)]
-    place = {path: number for number, path in enumerate(plan.places)}
+    place = {path: number for number, path in enumerate(scene.plan.places)}
     return sorted(found, key=lambda finding: place.get(finding.tasks[0], -1) if finding.tasks else -1)

@@ -33,6 +33,10 @@ class Ordering:
         """True if `first` is over whenever `second` starts."""
         return bool(self._past[second] & self._bit[first])
 
+    def waits(self, element: Element) -> bool:
+        """True if any task at all is sure to be over before this one starts."""
+        return bool(self._past[element])
+
     def side_by_side(self, one: Element, other: Element) -> bool:
         """True if nothing keeps the two from running at the same time."""
         return one is not other and not self.before(one, other) and not self.before(other, one)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from stretto.errors import StrettoError
 from stretto.lint.ordering import Ordering
 from stretto.lint.price import Prices
 from stretto.models.choice import Chooser
@@ -61,6 +62,14 @@ class Scene:
                 element, self.plan.name, self.on, self.catalogue, self.inputs
             )
         return found
+
+    def tier_of(self, element: Element) -> str:
+        """The tier of the model that a task names; empty where it names none that has one."""
+        task = task_of(element)
+        try:
+            return self.catalogue.resolve(task.model, task.agent(self.on)).tier
+        except StrettoError:
+            return ""
 
     def paid(self, element: Element) -> bool:
         """Whether a model is asked that costs money."""

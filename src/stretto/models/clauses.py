@@ -112,7 +112,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32_768)
 def _chunk(chunk: str) -> tuple[Word, ...]:
     """What stands between two spaces: a word with its punctuation."""
     pieces = ["\n"] if chunk == "\n" else _PIECES.findall(chunk)

@@ -428,7 +428,7 @@ _NOUN = {_noun(word): name for name, words in reversed(NOUNS.items()) for word i
 _SCOPE = {w if w.endswith("s") else stem(w): name for name, words in SCOPE.items() for w in words.split()}
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32_768)
 def look_up(token: str) -> Word:
     """What a word of a text means; of an unknown compound, what its last part means."""
     text = token.lower().replace("’", "'")

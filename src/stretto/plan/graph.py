@@ -27,6 +27,8 @@ class Problem(NamedTuple):
     fix: str = ""
     about: str = ""
     """The id or reference as it is written there; empty where the part as a whole is meant."""
+    others: tuple[str, ...] = ()
+    """The paths of further parts that have a share in it."""
 
 
 class Need(NamedTuple):
@@ -400,7 +402,8 @@ def points_before(point: tuple[Element, bool], top: Element | None = None) -> It
 def _cycle(elements: list[Element]) -> Problem:
     names = list(dict.fromkeys(n.path for n in elements))
     shown = " -> ".join([*names, names[0]])
-    return Problem("cycle", names[0], f"these wait for each other: {shown}", "remove one need")
+    message = f"these wait for each other: {shown}"
+    return Problem("cycle", names[0], message, "remove one need", others=tuple(names[1:]))
 
 
 def _own_time(element: Element) -> float:

@@ -85,6 +85,8 @@ class Options:
     """Where choices start before anything is known."""
     signals: bool = False
     """Ctrl-C drains, a second one stops; only for whoever owns the process."""
+    wait_for_reset: bool = False
+    """Where the provider says that its window is used up, wait until it opens again, and go on."""
     control: bool = True
     """Listen to `approve` and `cancel` from other processes."""
 
@@ -457,6 +459,7 @@ def _loop(
         folder=folder,
         reuse=Reuse(options.fresh or begun.fresh, options.redo, options.only, options.taken),
         observers=observers,
+        parks=options.wait_for_reset,
     )
 
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stretto import events as ev
-from stretto.agents.registry import Roster
+from stretto.agents.registry import Roster, free
 from stretto.errors import StrettoError
 from stretto.estimate import Estimate, estimate
 from stretto.journal import Journal, Kept
+from stretto.lint.review import ChecklistError, Review, review
 from stretto.models.choice import Chooser
+from stretto.models.history import History
+from stretto.plan.finding import Finding
 from stretto.plan.graph import Graph, build
 from stretto.plan.model import Plan, Task
 from stretto.plan.references import only_ref
-from stretto.run import Options, history_of, models_used
+from stretto.run import Options, agents_used, cap_of, history_of, models_used
 from stretto.run.loop import Agents, Reuse
 from stretto.run.prepare import Preparer, fill
 from stretto.run.values import Values, as_list
 from stretto.scheduler.schedule import Scheduler
 from stretto.scheduler.vertex import GroupVertex, TaskVertex
+from stretto.spec.settings import Reason
 
 TIME_S = 8.0
 """How long an estimate may take."""
@@ -161,3 +165,50 @@ def forecast(
         seed=options.seed,
         time_s=time_s / 2,
     )
+
+
+def reviewed(
+    plan: Plan | None,
+    found: Sequence[Finding],
+    options: Options,
+    history: History,
+    *,
+    bare: bool = False,
+    accept: Mapping[str, Reason] | None = None,
+) -> Review:
+    """What `stretto check` says of a plan, priced as `stretto estimate` prices it with the same history.
+
+    `found` is what the compiler said. Kept results are not looked for: a finding costs what it costs anew.
+    """
+    return review(
+        plan,
+        found,
+        Chooser(options.catalogue, history, seed=options.seed, priors=options.priors),
+        on=options.on,
+        bare=bare,
+        free=free,
+        inputs=options.inputs,
+        project=accept,
+    )
+
+
+def refuse_unticked(
+    plan: Plan,
+    found: Sequence[Finding],
+    options: Options,
+    journal: Journal,
+    root: Path,
+    accept: Mapping[str, Reason],
+) -> None:
+    """Raises ChecklistError where a run would spend money with an item of its checklist unticked.
+
+    A cap that was given for this run, `none` too, settles what the plan does not say of its cost. Raises
+    `no-cap` before anything else.
+    """
+    cap_of(plan, options, Roster(root, seed=options.seed))
+    if all(free(name) for name in agents_used(plan, options.on)):
+        return
+    seen = reviewed(plan, found, options, history_of(journal, options.on), accept=accept)
+    unticked = [tick for tick in seen.unticked if tick.item != "cost" or options.cap_nusd is None]
+    if unticked and seen.nusd != 0:
+        raise ChecklistError(seen, unticked)

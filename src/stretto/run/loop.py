@@ -110,6 +110,7 @@ class Loop:
         folder: Path | None = None,
         reuse: Reuse,
         observers: Sequence[Observer] = (),
+        parks: bool = False,
     ):
         started = scheduler.state.started
         assert started is not None, "the scheduler is started or resumed first"
@@ -134,6 +135,8 @@ class Loop:
         self._folder = folder
         self._reuse = reuse
         self._observers = list(observers)
+        self._parks = parks
+        """A provider whose window is used up is waited for, as long as it says."""
         self._engine = InProcess(self._report)
         self._inbox: deque[tuple[Any, ...]] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -164,6 +167,8 @@ class Loop:
         scheduler, inbox = self.scheduler, self._inbox
         while True:
             scheduler.tick(self._clock())
+            if (until_us := self._parked_until_us()) is not None and scheduler.now_us >= until_us:
+                scheduler.proceed("the provider's window")
             handled = list(inbox)
             while inbox:
                 call, *args = inbox.popleft()
@@ -178,11 +183,19 @@ class Loop:
             done = scheduler.end_if_done()
             await self._commit_and_act(handled)
             if done and not inbox and not self.state.live:
-                return
+                if (until_us := self._parked_until_us()) is None:
+                    return
+                await self._sleep(until_us)
+                continue
             if more:
                 await asyncio.sleep(0)
             elif not inbox and (not scheduler.growing or self.state.paused is not None):
                 await self._sleep(scheduler.wake_at_us())
+
+    def _parked_until_us(self) -> int | None:
+        """When a run that its provider has stopped goes on by itself; None: it does not."""
+        paused = self.state.paused
+        return paused.until_us if self._parks and paused is not None and paused.why == "quota" else None
 
     async def _commit_and_act(self, handled: list[tuple[Any, ...]]) -> None:
         events, commands = self.scheduler.take()
@@ -288,10 +301,12 @@ class Loop:
 
     def drain(self) -> None:
         """The first Ctrl-C: nothing starts any more, what runs may end."""
+        self._parks = False
         self.post(self.scheduler.pause, "user")
 
     def stop(self) -> None:
         """The second Ctrl-C: what runs is stopped; it counts as interrupted, not as failed."""
+        self._parks = False
         if self._broken is not None:
             self._engine.stop_all()
         self.post(self.scheduler.stop_all)

@@ -212,9 +212,9 @@ class _Compiler:
         self._one_action(id, raw)
         self._belongings(raw, values)
         self._lengths(raw, values)
+        self._models(raw, values)
         made = {_RENAMED.get(k, k): v for k, v in values.items() if k not in _ELSEWHERE}
         model = values.get("model", Climb("auto"))
-        self._models(raw, values)
         made |= {"model": model.model, "climb_to": model.to, "each": self._each(raw, values)}
         made["quorum"] = self._quorum(raw, values, None)
         if "grow" in values:
@@ -358,18 +358,21 @@ class _Compiler:
         return quorum
 
     def _models(self, raw: Raw, values: dict[str, Any]) -> None:
+        """For a model that nobody knows stands `auto`: the rest of the plan is still looked at."""
         agent = values.get("on") or self.on
         climb = values.get("model")
-        if climb is not None:
-            self._model(raw.value["model"], climb, agent)
+        if climb is not None and not self._model(raw.value["model"], climb, agent):
+            values["model"] = Climb("auto")
         check = values.get("check")
         if check is not None and check.prompt and "model" in raw.value["check"].value:
             at = raw.value["check"].value["model"]
-            self._model(at, Climb(check.model), check.on or agent)
+            if not self._model(at, Climb(check.model), check.on or agent):
+                values["check"] = replace(check, model="auto")
 
-    def _model(self, raw: Raw, climb: Climb, agent: str) -> None:
+    def _model(self, raw: Raw, climb: Climb, agent: str) -> bool:
+        """Whether all its names are known."""
         places = raw.value if type(raw.value) is dict else {"from": raw}
-        order, tiers = self.catalogue.tiers, []
+        order, tiers, known = self.catalogue.tiers, [], True
         for key, name in (("from", climb.model), ("to", climb.to)):
             if not name:
                 continue
@@ -379,10 +382,12 @@ class _Compiler:
             complaint = self.models[pair]
             if complaint is not None:
                 self.notes.error(complaint.slug, complaint.what, places[key].at, complaint.next)
+                known = False
             tiers.append(order.index(name) if name in order else -1)
         if len(tiers) == 2 and tiers[0] >= tiers[1] >= 0:
             message = f"a task climbs to a stronger model, and {climb.to} is not above {climb.model}"
             self.notes.error("wrong-value", message, raw.at, f"the order is {', '.join(order)}")
+        return known
 
     def _complaint(self, name: str, agent: str) -> StrettoError | None:
         try:
@@ -423,7 +428,8 @@ class _Compiler:
         raw = self.raws.get(problem.path)
         at = self._place_of(raw, problem.about) if raw is not None and problem.about else ""
         at = at or self.places.get(problem.path, "")
-        finding = Finding(problem.slug, "error", problem.message, at, problem.fix, (problem.path,))
+        tasks = (problem.path, *problem.others)
+        finding = Finding(problem.slug, "error", problem.message, at, problem.fix, tasks)
         self.notes.findings.append(finding)
 
     def _place_of(self, raw: Raw, about: str) -> str:

@@ -8,21 +8,46 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from stretto.errors import StrettoError
 from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import Finding, did_you_mean, nearest
 from stretto.plan.model import Plan
+from stretto.spec.bare import Bare, has_task, read_bare
 from stretto.spec.compile import compile_plan
 from stretto.spec.lock import is_lock, read_lock
 from stretto.spec.notes import Notes
-from stretto.spec.python import read_python
+from stretto.spec.python import imports_stretto, read_python
 from stretto.spec.yaml import MAX_BYTES, read_yaml
 
-Kind = Literal["yaml", "python"]
+Kind = Literal["yaml", "python", "bare"]
 
-KINDS: dict[str, Kind] = {".yaml": "yaml", ".yml": "yaml", ".json": "yaml", ".py": "python"}
+KINDS: dict[str, Kind] = {
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".json": "yaml",
+    ".py": "python",
+    ".md": "bare",
+    ".markdown": "bare",
+}
+
+SHOWN = 12
+"""Names of plans in one message."""
+
+
+class Loaded(NamedTuple):
+    """One plan of a file (None where it has errors), all findings about it, and what it was read as."""
+
+    plan: Plan | None
+    findings: list[Finding]
+    kind: Kind
+    name: str
+
+    @property
+    def bare(self) -> bool:
+        """True where it was read from `Task(...)` calls, which nothing executed."""
+        return self.kind == "bare"
 
 
 def load(
@@ -31,14 +56,41 @@ def load(
     on: str = "messages",
     catalogue: Catalogue = BUILTIN,
 ) -> tuple[Plan | None, list[Finding], Kind]:
-    """The plan of a file (None where it has errors), all findings, and the language it is written in.
+    """The one plan of a file, or the one called `plan_name`, as `load_all` has it.
 
-    `on` is the agent of prompts that name none: it decides which names of models are known.
-    Raises StrettoError for a file that cannot be read at all, or is neither YAML nor Python.
+    Raises StrettoError where `load_all` does, and where there are several plans.
+    """
+    loaded = load_all(path, plan_name, on, catalogue)
+    if len(loaded) > 1:
+        names = [entry.name for entry in loaded]
+        shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        raise StrettoError(
+            "several-plans",
+            f"{path} has {len(names)} plans: {shown}",
+            at=str(path),
+            next=f"choose one with --plan {names[0]}",
+        )
+    return loaded[0].plan, loaded[0].findings, loaded[0].kind
+
+
+def load_all(
+    path: str | Path,
+    plan_name: str | None = None,
+    on: str = "messages",
+    catalogue: Catalogue = BUILTIN,
+    *,
+    even_broken: bool = False,
+) -> list[Loaded]:
+    """The plans of a file: one, but for a file of bare tasks, which may hold several. Never none.
+
+    `on` is the agent of prompts that name none: it decides which names of models are known. `even_broken`
+    gives what could be read of a plan with errors too: for a critic, not for a run.
+    Raises StrettoError for a file that cannot be read at all, or is no language that plans are written in.
     """
     path = Path(path)
     if is_lock(path):
-        return read_lock(path).plan, [], "yaml"  # it was compiled when it was locked
+        locked = read_lock(path).plan
+        return [Loaded(locked, [], "yaml", locked.name)]  # it was compiled when it was locked
     kind = KINDS.get(path.suffix.lower())
     data = _read(path, None if kind == "python" else MAX_BYTES)
     if kind is None:
@@ -46,22 +98,76 @@ def load(
         _unreadable(
             path, f"its name ends in {path.suffix!r}" if path.suffix else "its name has no ending", known
         )
-    if kind == "python":
-        plan, findings = compile_plan(
-            read_python(path, plan_name), source=str(path), on=on, catalogue=catalogue
-        )
-        return plan, findings, kind
-    text = _decode(data, path)
+    if kind == "bare" or (kind == "python" and not imports_stretto(data)):
+        return _bare(path, data, plan_name or "", on, catalogue, even_broken=even_broken)
     found: list[Finding] = []
-    raw = read_yaml(text, str(path), found)
-    bare = text.removeprefix("\ufeff")
-    plan, findings = compile_plan(raw, source=str(path), text=bare, on=on, catalogue=catalogue)
-    if plan_name and (plan is None or plan.name != plan_name):
+    text = ""
+    if kind == "python":
+        raw = read_python(path, plan_name)
+    else:
+        text = _decode(data, path)
+        raw = read_yaml(text, str(path), found)
+        text = text.removeprefix("\ufeff")
+    plan, findings = compile_plan(
+        raw, source=str(path), text=text, on=on, catalogue=catalogue, even_broken=even_broken
+    )
+    if kind == "yaml" and plan_name and (plan is None or plan.name != plan_name):
         what = f"{path} has one plan, and it is not called {plan_name!r}"
         raise StrettoError("no-such-plan", what, at=str(path), next="leave --plan out")
+    kept = plan if even_broken or not found else None
+    return [Loaded(kept, _in_order(found, findings), kind, plan.name if plan is not None else path.stem)]
+
+
+def _bare(
+    path: Path, data: bytes, wanted: str, on: str, catalogue: Catalogue, *, even_broken: bool
+) -> list[Loaded]:
+    """The plans of a file of bare tasks. Where none of it can be read, one without a plan that says why."""
+    if len(data) > MAX_BYTES:
+        _too_large(path, len(data))
+    text = _decode(data, path)
+    page = path.suffix.lower() != ".py"
+    if not has_task(text):
+        if not page:
+            read_python(path)  # says what is wrong with a Python file that is no plan
+        what = f"{path} has no block of code with a `Task(` in it"
+        fix = "write the tasks into a block that begins with ```python"
+        raise StrettoError("no-plan-in-file", what, at=f"{path}:1", next=fix)
+    plans, findings = read_bare(text, str(path), page=page)
+    if not plans:
+        if not any(finding.severity == "error" for finding in findings):
+            what = f"no task of {path} could be read"
+            findings = [Finding("no-plan-in-file", "error", what, f"{path}:1:1"), *findings]
+        return [Loaded(None, findings, "bare", path.stem)]
+    if wanted:
+        plans = [entry for entry in plans if entry.name == wanted] or _no_such(path, wanted, plans)
+    loaded = []
+    for entry in plans:
+        plan, found = compile_plan(
+            entry.raw, source=str(path), on=on, catalogue=catalogue, even_broken=even_broken
+        )
+        loaded.append(Loaded(plan, _in_order(entry.findings, found), "bare", entry.name))
+    loaded[0].findings[:0] = findings
+    return loaded
+
+
+def _no_such(path: Path, wanted: str, plans: list[Bare]) -> NoReturn:
+    fix = did_you_mean(wanted, [entry.name for entry in plans], otherwise="its plans")
+    raise StrettoError("no-such-plan", f"{path} has no plan called {wanted!r}", at=str(path), next=fix)
+
+
+def _in_order(*found: list[Finding]) -> list[Finding]:
     notes = Notes()
-    notes.findings = [*found, *findings]
-    return (None if found else plan), notes.sorted(), kind
+    notes.findings = [finding for some in found for finding in some]
+    return notes.sorted()
+
+
+def _too_large(path: Path, size: int) -> NoReturn:
+    raise StrettoError(
+        "too-large",
+        f"a plan file may have {MAX_BYTES:,} bytes; this one has {size:,}",
+        at=str(path),
+        next="make lists at run time with `each`, or split the plan",
+    )
 
 
 def _read(path: Path, most: int | None) -> bytes:
@@ -72,12 +178,7 @@ def _read(path: Path, most: int | None) -> bytes:
             # Opening a pipe that nobody writes into would never come back.
             _unreadable(path, "it is no regular file")
         if most is not None and path.is_file() and path.stat().st_size > most:
-            raise StrettoError(
-                "too-large",
-                f"a plan file may have {most:,} bytes; this one has {path.stat().st_size:,}",
-                at=str(path),
-                next="make lists at run time with `each`, or split the plan",
-            )
+            _too_large(path, path.stat().st_size)
         return path.read_bytes()
     except FileNotFoundError:
         if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):  # a path has lost one of the two slashes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
+import re
 import sys
 import traceback
 import types
@@ -17,11 +18,22 @@ from stretto.spec.placing import PLAN_MODULE, held_by, raw_of
 from stretto.spec.raw import Raw
 
 _reading: list[Path] = []
+_IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+stretto\b", re.M)
 
 
 def is_being_read() -> bool:
     """True while a plan file is executed only to get its plan: nothing may be run then."""
     return bool(_reading)
+
+
+def imports_stretto(source: bytes) -> bool:
+    """Whether a Python file is a plan that is executed; what is no Python is judged by its lines."""
+    if b"stretto" not in source:
+        return False
+    try:
+        return _imports_stretto(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _IMPORT.search(source) is not None
 
 
 def read_python(path: Path, plan_name: str | None = None) -> Raw:
@@ -37,11 +49,10 @@ def _executed(path: Path) -> types.ModuleType:
     tree = _parsed(path)
     if not _imports_stretto(tree):
         raise StrettoError(
-            "bare-plan-file",
-            f"{path} does not import stretto, so it was not executed",
+            "no-plan-in-file",
+            f"{path} does not import stretto, so it was not executed, and no `Task(` stands in it",
             at=f"{path}:1",
-            next="begin it with `from stretto import Task, fan_out`; "
-            "reading bare Task(...) files without executing them is not in this version",
+            next="begin it with `from stretto import Task, fan_out`, or write Task(...) calls",
         )
     file = path.resolve()
     module = types.ModuleType(PLAN_MODULE + hashlib.sha256(str(file).encode()).hexdigest()[:12])

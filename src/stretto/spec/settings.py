@@ -1,14 +1,14 @@
-"""A project's settings, `stretto.toml`: a user's own models, prices, tiers and aliases."""
+"""A project's settings, `stretto.toml`: a user's own models, prices, tiers, aliases, accepted findings."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stretto.errors import StrettoError
 from stretto.models import BUILTIN, Catalogue, ModelInfo, Price, Rates
@@ -28,11 +28,20 @@ _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
+class Reason(NamedTuple):
+    """Why a finding may stand, in its author's words, and where they are written."""
+
+    text: str
+    at: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the project's file says; without a file, what Stretto knows by itself."""
 
     catalogue: Catalogue = BUILTIN
+    accept: Mapping[str, Reason] = field(default_factory=dict)
+    """Findings that are left so in every plan of the project, by slug."""
     source: str = ""
     """The file's path; empty where there is none."""
 
@@ -55,10 +64,11 @@ def read_settings(root: str | Path) -> Settings:
     if raw is None:
         return Settings()
     notes = Notes()
-    catalogue = _Reader(notes).catalogue(raw)
+    reader = _Reader(notes)
+    catalogue, accept = reader.catalogue(raw), reader.accept(raw)
     if notes.findings:
         raise SettingsError(notes.sorted(), str(path))
-    return Settings(catalogue, str(path))
+    return Settings(catalogue, accept, str(path))
 
 
 # Values: each reader returns None where it could not read, which it has noted then
@@ -219,9 +229,10 @@ TABLES: dict[str, tuple[str, ...]] = {
     "tiers": ("order",),
     "aliases": (),
     "choice": ("tiers",),
+    "accept": (),
 }
 """Every table and its keys."""
-_TOP = ("models", "tiers", "aliases", "choice")
+_TOP = ("models", "tiers", "aliases", "choice", "accept")
 
 
 class _Reader:
@@ -243,6 +254,16 @@ class _Reader:
         made = replace(made, order=order)
         made = replace(made, auto_tiers=self._choice(tables["choice"], made))
         return replace(made, aliases=self._aliases(tables["aliases"], made))
+
+    def accept(self, raw: Raw) -> dict[str, Reason]:
+        """Which words are findings is the critic's to say, as in a plan."""
+        found = {}
+        table = raw.value.get("accept")
+        for slug, entry in table.value.items() if table is not None and type(table.value) is dict else ():
+            text = _text(entry, slug, self.notes)
+            if text is not None:
+                found[slug] = Reason(text, table.keys[slug])
+        return found
 
     def _tables(self, raw: Raw, key: str) -> Raw:
         entry: Raw = raw.value.get(key, Raw({}, raw.at))

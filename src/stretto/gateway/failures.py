@@ -12,8 +12,6 @@ from typing import Any, Literal
 
 import httpx2
 
-from stretto.agents import Result
-
 # The request never left: no connection, or none free. What fails later may have been worked on.
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
@@ -73,13 +71,22 @@ class Problem:
 
 @dataclass(slots=True)
 class Failure:
-    """How a call ended that brought no answer; `charged` is False where it certainly cost nothing."""
+    """How a call ended that brought no answer."""
 
-    result: Result
-    charged: bool
+    error: str
+    cls: Literal["transient", "task", "run"]
     status: str
+    """In a word, for the books."""
+    charged: bool = True
+    """False where it certainly cost nothing."""
+    why: str = ""
+    """For class `run`: quota, auth or billing."""
     limited: bool = False
     """The call was one too many for the provider's limits."""
+    outcome: Literal["error", "bad_output"] = "error"
+    retry_after_s: float | None = None
+    reset_s: float | None = None
+    """For class `run`: seconds until the limit is said to reset."""
 
 
 class Cut(Exception):
@@ -94,6 +101,22 @@ class ErrorEvent(Exception):
         self.body = body
 
 
+def problem_in(body: Any, headers: Mapping[str, str], status: int | None = None) -> Problem:
+    """From the body of an error; without a status of its own it came in the middle of an answer."""
+    error = body.get("error") if isinstance(body, dict) else None
+    error = error if isinstance(error, dict) else {}
+    details = error.get("details")
+    kind = str(error.get("type") or "")
+    return Problem(
+        status=STATUS_OF_TYPE.get(kind, 500) if status is None or status < 400 else status,
+        type=kind,
+        code=str(details.get("error_code") or "") if isinstance(details, dict) else "",
+        message=str(error.get("message") or (body if isinstance(body, str) else "")),
+        headers=headers,
+        in_stream=status is None or status < 400,
+    )
+
+
 def of_problem(problem: Problem, now: datetime) -> Failure:
     """Classifies an error that a server answered."""
     status = problem.status
@@ -101,17 +124,18 @@ def of_problem(problem: Problem, now: datetime) -> Failure:
     shown = problem.message.strip()[:500] or problem.type or "no reason given"
     text = f"HTTP {status}: {shown}" if status and not problem.in_stream else f"in the stream: {shown}"
     cls, why = _class(problem)
-    result = Result("error", error=text, cls=cls, why=why)
+    word = problem.type or problem.code or f"http {status}"
+    failure = Failure(text, cls, word, charged, why, limited=status == 429)
     wait_s = _retry_after_s(problem.headers or {}, now)
     if cls == "transient":
-        result.retry_after_s = wait_s
+        failure.retry_after_s = wait_s
         if wait_s is None and status == 429:
-            result.retry_after_s = _reset_s(problem.headers or {}, now)
+            failure.retry_after_s = _reset_s(problem.headers or {}, now)
     elif cls == "run":
-        result.reset_s = _regain_s(problem.message, now)
-        if result.reset_s is None:
-            result.reset_s = wait_s
-    return Failure(result, charged, problem.type or problem.code or f"http {status}", status == 429)
+        failure.reset_s = _regain_s(problem.message, now)
+        if failure.reset_s is None:
+            failure.reset_s = wait_s
+    return failure
 
 
 def of_transport(error: BaseException, url: str, *wrappers: type[Exception]) -> Failure | None:
@@ -122,16 +146,16 @@ def of_transport(error: BaseException, url: str, *wrappers: type[Exception]) -> 
     for cause in _chain(error):
         if isinstance(cause, NEVER_SENT):
             text = f"{url} cannot be reached: {_words(cause)}"
-            return Failure(Result("error", error=text, cls="transient"), False, "not sent")
+            return Failure(text, "transient", "not sent", charged=False)
         if isinstance(cause, httpx2.TimeoutException):
             text = f"{url} fell silent: {_words(cause)}"
-            return Failure(Result("error", error=text, cls="transient"), True, "timed out")
+            return Failure(text, "transient", "timed out")
         if isinstance(cause, httpx2.TransportError | httpx2.DecodingError | Cut):
             text = f"the answer was cut off on its way: {_words(cause)}"
-            return Failure(Result("error", error=text, cls="transient"), True, "cut")
+            return Failure(text, "transient", "cut")
     if isinstance(error, wrappers):
         text = f"the connection to {url} failed: {_words(error.__cause__ or error)}"
-        return Failure(Result("error", error=text, cls="transient"), True, "connection")
+        return Failure(text, "transient", "connection")
     return None
 
 

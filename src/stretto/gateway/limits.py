@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stretto.agents.failures import Failure
+from stretto.gateway.failures import Failure
 from stretto.scheduler.limiter import Left, Told
 
 
@@ -14,8 +14,8 @@ def told(headers: Mapping[str, str], failure: Failure | None = None) -> Told:
     OpenAI's `tokens` count a prompt with what its answer may have; as a limit of prompts they err on the
     safe side.
     """
-    refused = failure is not None and failure.limited and failure.result.cls == "transient"
-    wait_s = failure.result.retry_after_s if failure is not None and refused else None
+    refused = failure is not None and failure.limited and failure.cls == "transient"
+    wait_s = failure.retry_after_s if failure is not None and refused else None
     return Told(
         requests=_anthropic(headers, "requests") or _openai(headers, "requests"),
         inputs=_anthropic(headers, "input-tokens") or _openai(headers, "tokens"),

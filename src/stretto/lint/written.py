@@ -1,0 +1,203 @@
+"""Whether words order a file to be written, or only to be worked from: by the verb and what leads it in."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from stretto.lint.acts import root
+from stretto.lint.reading import PathUse, Reading
+from stretto.models.words import look_up
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_CHANGING = _set(
+    """adjust align amend annotate anonymise anonymize bump change colour color complete condense correct
+    cut dedupe deduplicate delete drop edit expand extend fill fix format harden insert introduce
+    lower mark migrate modernise modernize modify optimise optimize patch polish port raise redact
+    refactor reformat remove rename reorder rephrase replace reword rewrite revise round set shorten
+    simplify sort speed strike strip tag tick tidy tighten trim update upgrade append add"""
+)
+"""What they are done to is another afterwards."""
+_REMOVING = _set("cut delete drop remove strike strip take")
+_PUTTING = _set(
+    """add append build collect compile create define document draft enter export gather generate implement
+    include insert introduce keep log make note outline paste place prepare put record save set
+    sketch specify store tabulate track typeset write"""
+)
+"""They put something into the file, or make it."""
+_LEAVING = _set(
+    """analyse analyze answer apply ask categorise categorize chart check classify cluster compare convert
+    count design draw estimate evaluate explain extract find fit follow forecast graph group judge
+    label list model plan plot predict proofread propose rank rate read review score simulate
+    suggest summarise summarize test train translate turn use verify visualise visualize"""
+)
+"""They leave the file that they are done to as it is, or may do so."""
+_LOOSE = _set(
+    """code collect compile document export gather generate include log make note outline place prepare
+    record set sketch specify tabulate track define keep store"""
+)
+"""With them "in FILE" may as well say where it is to be found."""
+_UP = ("add up ", "mark up ", "make up ", "make sure ")
+_TURNING = _set("convert extract translate turn")
+_TEXTS = (".adoc", ".docx", ".html", ".md", ".org", ".rst", ".tex", ".txt")
+_NO_NOUN = _set("a all an each every in its my new our short the their your")
+_HALF = _set("complete convert cut drop expand format mark remove round set sort tag turn")
+"""Their result may be asked for as an answer: "sort the issues in issues.csv and name the top ten"."""
+_MADE = _set("build create draft export generate make prepare save sketch store write typeset record")
+"""They make their object: "write out/summary.md"."""
+
+_PLACE = (
+    r"(?:(?:at|to) )?(?:the )?(?:very )?(?:top|bottom|end|head|start|beginning|foot) of"
+    r"|(?:section|chapter|paragraph|part|block|table|page|entry|heading|introduction|abstract|appendix)\b"
+    r"[^.,;:]{0,40} of"
+)
+_LEAD = re.compile(
+    rf"(?P<place>{_PLACE})\s*[`'\"]?$|\b(?P<word>in|into|onto|on|to|of|from|as|at|under|inside|with|using|per|see|by"
+    r"|than|like|against|and|or|for|about|via|match|fit|follow|suit|meet|reflect|read|use)\s*[`'\"]?$"
+    r"|(?P<aside>\()[^()]{0,40}$",
+    re.IGNORECASE,
+)
+_CONSULTED = re.compile(
+    r"\b(?:as|like|than|found|listed|described|given|named|kept|stored|defined|shown|recorded|set out|used"
+    r"|specified|reported|mentioned|collected|noted|marked|documented|made|taken|reached|agreed"
+    r"|raised|contained)(?: \w+){0,2}? (?:in|on|at|under)\s*[`'\"]?$"
+    r"|\b(?:spec|specs|specification|design|rules?|template|style|guidelines?|requirements|instructions?"
+    r"|brief|plan) (?:in|at|under|of)\s*[`'\"]?$"
+    r"|\bfrom (?:the |each |every |all )?(?:\S+ ){1,5}(?:in|at|under)\s*[`'\"]?$"
+    r"|\b(?:according|similar|compared|relative|up|due|next|close) to\s*[`'\"]?$"
+    r"|\b(?:that|which|who|whether|if|because|until|sure)(?: \w+){0,2}\s*$",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(r"\b(?:for|to|about|of|with) [^,.;:]* in\s*[`'\"]?$", re.IGNORECASE)
+_ROWS = re.compile(
+    r"\b(?:for|to|about|of|with) [^,.;:]*(?:columns|entries|items|lines|records|rows)$", re.IGNORECASE
+)
+"""What is written is about what stands in the file: "write a letter to every customer in customers.csv"."""
+_ANSWERED = re.compile(
+    r"[^.;:]*(?:\band (?:list|name|give|return|print|report|show|tell|say|paste|plot|count|rank|pick)\b"
+    r"|\bas an? |\bin (?:the|your) answer\b|\binto \w"
+    r"|,\s*(?:then )?(?:fit|give|list|name|plot|rank|return)\b)",
+    re.IGNORECASE,
+)
+_DOT = re.compile(r"\.(?=\w)")
+"""Within a name, where it ends no sentence."""
+_IN_PLACE = re.compile(r"[^.;:]{0,60}\bin[ -]place\b")
+_OPENING = re.compile(
+    r"(?:^|[.;:!?\n]\s*(?:[-*\d.)]+ )?|,\s*(?:and |then |and then )?|\b(?:and|then|please) )"
+    r"(\w[\w-]*)((?: \w+)?)(?=[^.;:!?\n]*$)"
+)
+
+_KNOWN = _CHANGING | _REMOVING | _PUTTING | _LEAVING
+
+
+class Order(NamedTuple):
+    """The order that a path stands in."""
+
+    verb: str
+    object: str
+    """What stands between the verb and the path."""
+    lead: str
+    """The word before the path; `place` for "at the end of"; empty where it is the object itself."""
+
+
+def is_written(prompt: str, use: PathUse, reading: Reading) -> bool:
+    """Whether the words are sure to have this file written."""
+    if "*" in use.path.text:
+        return False
+    at = prompt.find(use.path.text)
+    before = _DOT.sub("_", prompt[max(0, at - 240) : at])
+    order = _order(before)
+    if order.object.startswith(("me ", "us ", "of ")) or f"{order.verb} {order.object}".startswith(_UP):
+        return False
+    if order.verb in _HALF and _ANSWERED.match(prompt, at + len(use.path.text)):
+        return bool(_IN_PLACE.match(prompt, at + len(use.path.text)))
+    if order.lead == "(":
+        return order.verb in _MADE and _named_like(order, use)[0]
+    if _IN_PLACE.match(prompt, at + len(use.path.text)):
+        return True
+    if _CONSULTED.search(before):
+        return False
+    if order.verb in _LEAVING:
+        return use.role == "new" and (
+            order.lead in ("into", "as", "onto") or (order.lead == "to" and order.verb in _TURNING)
+        )
+    if order.verb in _REMOVING and order.lead in ("from", "out of", "of", "in", ""):
+        return not _makes_another(use, reading)
+    if order.verb in _PUTTING and _puts(order, before, use):
+        return True
+    if order.verb in _CHANGING and order.lead in ("", "in", "of", "place"):
+        return not _makes_another(use, reading)
+    return _as_read(order, use, reading)
+
+
+def _order(before: str) -> Order:
+    found = list(_OPENING.finditer(before))
+    verbs = [match for match in found if _is_verb(match[1])]
+    lead = _LEAD.search(before)
+    word = "" if lead is None else "place" if lead["place"] else (lead["word"] or "(").lower()
+    if not verbs:
+        return Order("", before, word)
+    last = verbs[-1]
+    # "Read a.md and" before a path goes on with the order before.
+    return Order(last[1].lower(), before[last.end(1) :].strip(), word)
+
+
+def _is_verb(word: str) -> bool:
+    text = word.lower()
+    return (
+        text in _CHANGING
+        or text in _PUTTING
+        or text in _LEAVING
+        or text in _REMOVING
+        or bool(look_up(word).verb)
+    )
+
+
+def _puts(order: Order, before: str, use: PathUse) -> bool:
+    if order.lead in ("into", "onto", "to", "as", "place"):
+        return True
+    if order.lead == "":
+        return order.verb in _MADE
+    if order.lead == "on":
+        return order.verb in ("put", "place", "paste", "add", "enter", "note")
+    if order.lead not in ("in", "under", "at", "inside") or use.path.norm.endswith(".pdf"):
+        return False
+    first, last = _named_like(order, use)
+    if order.verb == "make" or _ROWS.search(order.object.removesuffix(" in")):
+        return False
+    if first or order.verb in ("add", "insert", "enter", "put"):
+        return True
+    if last or _ABOUT.search(before):
+        return False  # "a talk on the results in results.md"
+    if order.verb not in _LOOSE or " from " in order.object:
+        return True
+    return use.path.norm.endswith(_TEXTS) or order.verb in ("define", "document")
+
+
+def _named_like(order: Order, use: PathUse) -> tuple[bool, bool]:
+    """Whether the file is called like what is written (tests in tests/test_login.py), or like the last noun
+    before it, which then is what stands there."""
+    nouns = [word for word in re.findall(r"[a-z]+", order.object.lower()) if word not in _NO_NOUN]
+    names = {root(word) for word in re.findall(r"[a-z]+", use.path.norm.rpartition(".")[0].lower())}
+    return bool(nouns) and root(nouns[0]) in names, len(nouns) > 1 and root(nouns[-1]) in names
+
+
+def _as_read(order: Order, use: PathUse, reading: Reading) -> bool:
+    """Verbs that are not listed here: as the sentence was read."""
+    if use.role == "new":
+        return order.lead in ("into", "as", "onto") or (order.lead == "to" and order.verb not in _LEAVING)
+    if use.role not in ("edit", "add"):
+        return False
+    return order.lead in ("", "in", "place", "into", "to") and not _makes_another(use, reading)
+
+
+def _makes_another(use: PathUse, reading: Reading) -> bool:
+    """ "Convert a.csv to b.csv" leaves the first as it is."""
+    return any(
+        other.role == "new" and not other.path.folder and other.path.norm != use.path.norm
+        for other in reading.paths
+    )

@@ -248,6 +248,7 @@ def test_articles(text: str, article: str) -> None:
         ("Report what was loaded", "what is", "", set(), "load"),
         ("Write a reply based on the notes", "based", "note", set(), ""),
         ("Write a reply on the basis of the guide", "based", "guide", set(), ""),
+        ("Write a reply in line with the guide", "based", "guide", set(), ""),
         ("Check the pricing-page copy", "", "copy", {"pricing-page", "price", "page"}, ""),
     ],
 )

@@ -33,6 +33,7 @@ from stretto.models import BUILTIN
 from stretto.plan.model import Plan
 from stretto.report import NUSD, read
 from stretto.run import Options, Outcome, run_plan
+from stretto.scheduler.limiter import Told
 
 HERE = Path(__file__).absolute().parent
 FETCH = HERE.parent.parent / "scripts" / "fetch_local_model.py"
@@ -200,6 +201,9 @@ class Aside:
         status: str = "ok",
         stop: str = "",
     ) -> None:
+        pass
+
+    def heard(self, call: int, told: Told) -> None:
         pass
 
     def beat(self) -> None:

@@ -154,8 +154,9 @@ class Phrases:
             self._nouns.clear()  # "all three sets of notes"
             return
         self._apart, self._cut = self._cut and not self._nouns, text == ","
-        compound = not self._nouns and self._lead in _COMPOUND and text in ("on", "upon", "to", "of", "with")
+        bare = not self._nouns or (len(self._nouns) == 1 and self._nouns[0] in _GROUNDS)
         self._close()
+        compound = bare and self._lead in _COMPOUND and text in ("on", "upon", "to", "of", "with")
         self._listed = text in (",", "and", "or") and bool(self.mentions)
         if text == ",":
             # A list has the lead of its first; behind a comma there may be something else again.

@@ -76,7 +76,7 @@ def test_what_is_no_row(text: str) -> None:
         ("There are 3,000 emails. Check every email.", "emails", 3000),
         ("Summarize 500 support tickets into one page.", "tickets", 500),
         ("Rate all reviews.", "reviews", 0),
-        ("Read hundreds of letters.", "letters", 100),
+        ("Read hundreds of letters.", "letters", 0),
         ("Write a page for each of our nine regions.", "regions", 9),
     ],
 )
@@ -168,13 +168,16 @@ def test_what_must_be_found_first(text: str, yes: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("Evaluate the idea from the viewpoint of finance, HR and legal and recommend.", ["finance", "HR", "legal"]),
-        ("Have it read by a critic, by a teenager and by an editor; one joint list.", ["critic", "teenager", "editor"]),
+        ("Judge it from the viewpoint of finance, HR and legal and recommend.", ["finance", "HR", "legal"]),
+        (
+            "Have it read by a critic, by a teenager and by an editor; one list.",
+            ["critic", "teenager", "editor"],
+        ),
         ("Zendesk, Intercom or Freshdesk? Tell us which to go with.", ["Zendesk", "Intercom", "Freshdesk"]),
         ("Get three independent opinions and decide.", ["opinion 1", "opinion 2", "opinion 3"]),
         ("Argue for and against a wall, then give a verdict.", ["for it", "against it"]),
     ],
-)  # fmt: skip
+)
 def test_views_and_candidates(text: str, names: list[str]) -> None:
     goal = read_goal(text)
     assert views(goal)
@@ -196,8 +199,8 @@ def test_ranges_brackets_arrows_and_slashes_are_opened() -> None:
 
 @pytest.mark.parametrize(
     ("plural", "one"),
-    [("policies", "policy"), ("boxes", "box"), ("SKUs".lower(), "sku"), ("analyses", "analysis"), ("people", "person")],
-)  # fmt: skip
+    [("policies", "policy"), ("boxes", "box"), ("skus", "sku"), ("analyses", "analysis"), ("men", "man")],
+)
 def test_plurals(plural: str, one: str) -> None:
     assert is_plural(plural) and singular(plural) == one
 

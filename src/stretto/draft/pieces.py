@@ -142,10 +142,10 @@ def _piece(words: list[Word], end: str, number: int) -> Iterator[Piece]:
 
 def _order_at(words: list[Word]) -> int | None:
     found = order(words)
-    if found is not None and words[found].text not in ("have", "get"):
+    if found is not None and words[found].text not in ("have", "get", "let"):
         return found if not (words[found].text in EITHER and len(words) == found + 1 and found == 0) else None
     texts = [word.text for word in words]
-    if texts[0] in ("have", "get"):
+    if texts[0] in ("have", "get", "let"):
         return 0 if made_at(words) is None and len(words) > 1 and texts[0] == "get" else None
     at = 0
     while at < len(words) - 1 and at < 8 and texts[at] in _CONNECT and not is_verb(words, at):

@@ -54,7 +54,7 @@ def rows(sentence: Sentence, names: list[str], before: Sentence | None, number: 
     at = 0
     while at < len(parts) - 1:
         end = at + 1
-        while end < len(parts) - 1 and _is_name(words, *parts[end]):
+        while end < len(parts) - 1 and _is_name(words, *parts[end]) and not _closes(words, parts, at, end):
             end += 1
         # What follows the last mark may be no name: "A, B and C and recommend one".
         found = (
@@ -64,6 +64,12 @@ def rows(sentence: Sentence, names: list[str], before: Sentence | None, number: 
         if row is not None:
             yield row
         at = last if row is not None else at + 1
+
+
+def _closes(words: list[Word], parts: list[tuple[int, int]], first: int, at: int) -> bool:
+    """Whether this is the last name: "and" stands before it, and a comma before the others."""
+    marks = [words[parts[n][0] - 1].text for n in (first + 1, at)]
+    return marks[0] == "," and marks[1] in ("and", "or")
 
 
 def _parts(words: list[Word]) -> list[tuple[int, int]]:

@@ -25,6 +25,8 @@ _ADVERBS = frozenset(
     """despite here however instead maybe now per perhaps plus there today tomorrow tonight via
     yesterday""".split()
 )
+_MORE = frozenset("ask consider consult proofread".split())
+"""Verbs that `models.words` has no class for."""
 _DONE = frozenset("done made going read cut sent put set built bought paid".split())
 
 
@@ -36,6 +38,8 @@ def is_verb(words: list[Word], index: int) -> bool:
     following = words[index + 1].text if index + 1 < len(words) else ""
     if following in AUXILIARY and following not in ("has", "have"):
         return False
+    if word.text in _MORE:
+        return True
     if word.verb and word.text not in LEAD:
         if f"{word.text} {following}" in PARTICLES:
             return True

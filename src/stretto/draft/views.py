@@ -131,9 +131,11 @@ def role_names(goal: Goal) -> list[str]:
     """Who is to look at it, where single people of different roles are named."""
     found: list[str] = []
     for piece in goal.pieces:
+        lead = ""
         for thing in piece.things if piece.asked else ():
-            single = thing.first in ("a", "an", "one") or thing.lead in ("by", "as")
-            if single and thing.lead not in ("for", "to", "of", "about") and (name := _role_in(thing.words)):
+            lead = lead if thing.lead in (",", "and", "or") else thing.lead
+            single = thing.first in ("a", "an", "one") or lead in ("by", "as")
+            if single and lead not in ("for", "to", "of", "about") and (name := _role_in(thing.words)):
                 found.append(name)
     return found
 

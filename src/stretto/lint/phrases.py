@@ -121,14 +121,14 @@ class Phrases:
             self._count = 2 if text == "both" else 0
         elif text in _NUMBERS:
             self._count = _NUMBERS[text]
-        elif text.startswith(TOKEN) and text[2:].isdigit():
+        elif text.startswith(TOKEN) and text[2:].isdecimal():
             self._spot(text)
         elif text == NAMED:
             self._filled = True
         elif text[0].isdigit():
-            if self._nouns or (text.isdigit() and len(text) == 4):
+            if self._nouns or (text.isdecimal() and len(text) == 4):
                 self._nouns.append(text)
-            elif text.isdigit():
+            elif text.isdecimal():
                 self._count = int(text[:6])
                 self._lead = "," if self._lead == "about" else self._lead  # "about 900 words"
         elif text not in _PLAIN:

@@ -11,6 +11,7 @@ from stretto.run import parts_of
 from stretto.spec.compile import compile_plan
 from stretto.spec.python import read_python
 from stretto.spec.yaml import read_yaml
+from tests.driving import Project
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -37,6 +38,13 @@ def test_both_plans_compile_and_ask_for_the_same(tmp_path: Path) -> None:
     assert to_data(plan.limits)["usd_nusd"] == to_data(other.limits)["usd_nusd"] == 2_000_000_000
     assert plan.name == other.name == "review"
     assert [task.model for task in parts_of(plan.tasks)] == [task.model for task in parts_of(other.tasks)]
+
+
+def test_the_critic_has_nothing_against_what_a_newcomer_copies(tmp_path: Path) -> None:
+    project = Project(tmp_path, block("yaml"))
+    (tmp_path / "review.py").write_text(block("python"))
+    assert project("check", "plan.yaml").code == 0
+    assert project("check", "review.py").code == 0
 
 
 def test_every_command_and_make_target_of_the_readme_exists() -> None:

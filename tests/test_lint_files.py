@@ -171,6 +171,12 @@ def test_a_name_that_only_an_input_fills_in_is_fixed() -> None:
     assert conflicts(plan) == [("t",)]
 
 
+@pytest.mark.parametrize("written", ["${item}", "${item.file}"])
+def test_a_name_that_is_the_item_is_another_each_time(written: str) -> None:
+    task = Task(id="t", prompt="Fix ${item}", writes=(written,), each=Each(over=["a", "b"]))
+    assert conflicts(Plan(name="p", tasks=(task,))) == []
+
+
 def test_filled_in_names_collide_within_one_list_only() -> None:
     plan = """
 tasks:

@@ -110,6 +110,12 @@ def path_of(word: str, placed: bool = True) -> Path | None:
     return Path(word, norm, True) if sure or (placed and norm.islower()) else None
 
 
+def declared_path(text: str) -> Path:
+    """What `reads` or `writes` names: a path, whatever it looks like."""
+    plain = _HOLES.sub("*", text).removeprefix("./").rstrip("/")
+    return path_of(text) or Path(text, plain, text.endswith("/"))
+
+
 _HARMLESS = re.compile(r"[A-Za-z'-]+/[A-Za-z'-]+|[\d.]+/[\d.]+|[A-Z0-9]+/[A-Z0-9]+|\w+/[a-z]{1,3}")
 """and/or, 24/7, CI/CD, EUR/kWh: what is no path unless it stands where a place is named."""
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from stretto.lint.acts import DOES, NEWLY, SAID, Act, act_of, base_of, parted, participle, root, verb_of
 from stretto.lint.commands import files_of
-from stretto.lint.paths import TOKEN, Path, find, path_of
+from stretto.lint.paths import TOKEN, Path, declared_path, find
 from stretto.lint.phrases import BEGINS, Mention, Phrases, Spot
 from stretto.models.clauses import (
     AUXILIARY,
@@ -129,8 +129,7 @@ def declared_of(task: Task) -> Reading:
 
 def _declared(texts: Iterable[str], role: Role) -> Iterator[PathUse]:
     for text in texts:
-        path = path_of(text) or Path(text, text.removeprefix("./").rstrip("/"), text.endswith("/"))
-        yield PathUse(path, role, True)
+        yield PathUse(declared_path(text), role, True)
 
 
 @lru_cache(maxsize=8192)

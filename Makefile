@@ -56,11 +56,13 @@ bench: $(READY) ## measure; the figures and what they mean are in bench/README.m
 	$(PY) -m bench.scale resume
 	$(PY) -m bench.money
 	$(PY) -m bench.warming
+	$(PY) -m bench.memory
 	$(PY) -m bench.makespan
 	$(PY) -m bench.kinds
 	$(PY) -m bench.critic --mutations
 	$(PY) -m bench.replay
 	$(PY) -m bench.estimates
+	$(PY) -m bench.claude
 
 # The lock is made with the oldest Python that is supported, so that it holds for all of them.
 lock: ## pin anew what pyproject.toml asks for (make lock UP=1 takes the newest versions)
@@ -68,7 +70,7 @@ lock: ## pin anew what pyproject.toml asks for (make lock UP=1 takes the newest 
 	.venv-lock/bin/python -m pip --disable-pip-version-check --quiet install pip-tools==7.6.2
 	CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile --quiet --no-config --no-emit-options \
 		--strip-extras --no-allow-unsafe --annotation-style=line $(if $(UP),--upgrade) \
-		--extra=dev --extra=messages --extra=openai --extra=local \
+		--extra=dev --extra=messages --extra=openai --extra=local --extra=claude \
 		--output-file=requirements.lock pyproject.toml
 
 wheel: $(READY) ## build the wheel into dist/

@@ -1,7 +1,8 @@
 """How well `stretto draft` finds the pattern that a goal asks for, and whether its plans pass `check`.
 
     python -m bench.drafts                     the table of both halves
-    python -m bench.drafts --wrong             the goals of the open half that are told wrong
+    python -m bench.drafts --only second       the table of one split
+    python -m bench.drafts --wrong open        what is told wrong in a split, but never in the held half
     python -m bench.drafts --patterns          without drafting the plans: the patterns alone
 
 Beside it two baselines: always the most frequent pattern, and twenty keywords. Rules were made on the open
@@ -35,6 +36,8 @@ from stretto.plan.model import Plan
 
 CORPUS = Path(__file__).parent / "corpus"
 HALVES = ("open", "held")
+LEARNED = ("open", "tune", "fresh", "second")
+"""Splits that rules have learned from; `fresh` and `second` after one look at their figures."""
 PATTERNS = ("one-agent", "fan-out", "pipeline", "hierarchy", "scatter-gather", "map-reduce")
 KEYWORDS = {
     "scatter-gather": "compare recommend perspective opinion view versus",
@@ -118,15 +121,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--wrong", action="store_true", help="print what is told wrong in the open half")
+    parser.add_argument("--wrong", choices=LEARNED, metavar="SPLIT", help="print what is told wrong in it")
+    parser.add_argument(
+        "--only", choices=sorted({*HALVES, *LEARNED}), metavar="SPLIT", help="look at no other"
+    )
     parser.add_argument("--patterns", action="store_true", help="do not draft and check the plans")
     options = parser.parse_args()
     if options.wrong:
-        for one in goals("open"):
+        for one in goals(options.wrong):
             if (told := ours(one.goal)) != one.pattern:
                 print(f"{one.pattern} told {told}: {one.goal!r}")
         return
-    for half in HALVES:
+    for half in (options.only,) if options.only else HALVES:
         report(half, goals(half), plans=not options.patterns)
     each, looked = speed(goals("open"))
     print(f"\n{each:.1f} ms of CPU for one decision; {looked:.2f} s to look at this repository")

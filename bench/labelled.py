@@ -16,8 +16,8 @@ from typing import NamedTuple
 import yaml
 
 CORPUS = Path(__file__).parent / "corpus"
-SPLITS = ("open", "tune", "held", "fresh")
-UNSEEN = ("held", "fresh")
+SPLITS = ("open", "tune", "held", "fresh", "second-open", "second-held", "third")
+UNSEEN = ("held", "second-held")
 """Splits from which no rule may learn."""
 
 Findings = dict[str, list[tuple[str, ...]]]

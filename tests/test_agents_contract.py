@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from stretto.agents import Agent, CallRefused, Result, Work
+from stretto.agents.claude import ClaudeAgent
 from stretto.agents.command import Command
 from stretto.agents.function import Function
 from stretto.agents.local import Local, weights_of
@@ -191,9 +192,26 @@ def local(root: Path) -> Iterator[Subject]:
     )
 
 
+@contextmanager
+def claude(root: Path) -> Iterator[Subject]:
+    fits = [{"name": "StructuredOutput", "input": {"city": "Paris", "size": 2}}]
+    rules = [
+        {"match": "city and size", "tools": fits},
+        {"match": "capital", "reply": "It is Paris."},
+        {"match": "fail", "fault": "auth"},
+        {"match": "endless", "reply": "on and on", "tokens": 450, "tokens_per_s": 5},
+    ]
+    (root / "tasks").mkdir()
+    with FakeApi(rules=rules) as api:
+        made = _api(root, api, ClaudeAgent(api.url, "test"))
+        for one in (made.good, made.bad, made.endless):
+            one.folder = root / "tasks" / "t"
+        yield made
+
+
 Maker = Callable[[Path], AbstractContextManager[Subject]]
 SUBJECTS: list[Maker] = [command, function, simulated, simulated_priced, messages, openai]
-SLOW: list[Maker] = [local]
+SLOW: list[Maker] = [local, claude]
 
 
 @pytest.fixture(
@@ -287,7 +305,7 @@ def test_cancelling_stops_the_work_itself(subject: Subject) -> None:
 
 async def under_way(subject: Subject, attempt: asyncio.Task[Result]) -> bool:
     """Waits until the endless work can be seen to be done."""
-    for _ in range(100):
+    for _ in range(500):
         await asyncio.sleep(0.02)
         assert not attempt.done(), attempt
         if await goes_on(subject, lambda ask: ask()):
@@ -350,6 +368,10 @@ def test_a_call_that_was_cancelled_is_held_at_its_bound(subject: Subject) -> Non
 
     async def main() -> None:
         attempt = asyncio.create_task(subject.agent.run(subject.endless, desk))
+        for _ in range(1_000):
+            if desk.calls:
+                break
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
         attempt.cancel()
         with contextlib.suppress(asyncio.CancelledError):

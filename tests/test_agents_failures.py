@@ -157,21 +157,32 @@ def test_it_says_when_a_limit_is_said_to_reset() -> None:
     [
         ({"retry_after": "2.5"}, 2.5, 2.5),
         ({"retry_after_ms": "1500", "retry_after": "9"}, 1.5, 1.5),
-        ({"retry_after": "Fri, 01 Jan 2100 00:00:00 GMT"}, 10**9, 10**10),
+        ({"retry_after": "Sat, 01 Jan 2000 00:00:00 GMT"}, 0, 0),
+        ({"retry_after": "300"}, 300, 300),
         ({"retry_after": "-3"}, 0, 0),
         ({"anthropic_ratelimit_requests_remaining": "0"}, None, None),
         (
             {
+                "date": "Fri, 01 Jan 2100 00:00:00 GMT",
                 "anthropic_ratelimit_requests_remaining": "5",
                 "anthropic_ratelimit_requests_reset": "2200-01-01T00:00:00Z",
                 "anthropic_ratelimit_input_tokens_remaining": "0",
-                "anthropic_ratelimit_input_tokens_reset": "2100-01-01T00:00:00Z",
+                "anthropic_ratelimit_input_tokens_reset": "2100-01-01T00:00:42Z",
             },
-            10**9,
-            3 * 10**9,
+            42,
+            42,
+        ),
+        (
+            {
+                "anthropic_ratelimit_requests_remaining": "0",
+                "anthropic_ratelimit_requests_reset": "2001-01-01T00:00:00Z",
+            },
+            0,
+            0,
         ),
         ({"retry_after": "soon"}, None, None),
         ({"retry_after": "nan"}, None, None),
+        ({"retry_after": "1e999"}, None, None),
     ],
 )
 def test_the_wait_is_read_in_whatever_form_it_comes(
@@ -184,6 +195,38 @@ def test_the_wait_is_read_in_whatever_form_it_comes(
     else:
         assert result.retry_after_s is not None
         assert low_s <= result.retry_after_s <= high_s
+
+
+@pytest.mark.parametrize(
+    ("headers", "low_s", "high_s"),
+    [
+        ({"retry_after": "301"}, 301, 301),
+        ({"retry_after": "1e300"}, 10**9, 10**11),
+        ({"retry_after": "Fri, 01 Jan 2100 00:00:00 GMT"}, 10**9, 10**10),
+        (
+            {"retry_after": "Fri, 01 Jan 2100 02:00:00 GMT", "date": "Fri, 01 Jan 2100 00:00:00 GMT"},
+            7200,
+            7200,
+        ),
+        (
+            {
+                "anthropic_ratelimit_requests_remaining": "0",
+                "anthropic_ratelimit_requests_reset": "2100-01-01T00:00:00Z",
+            },
+            10**9,
+            3 * 10**9,
+        ),
+    ],
+)
+def test_a_wait_of_more_than_some_minutes_is_a_window_that_is_closed(
+    headers: dict[str, str], low_s: float, high_s: float
+) -> None:
+    """No retry of one call for hours, in a slot that others could use: the run stops and says until when."""
+    result, desk, _ = ask_canned(MessagesAgent, refusal(429, error("rate_limit_error", "no"), **headers))
+    assert (result.cls, result.why) == ("run", "quota")
+    assert result.reset_s is not None and low_s <= result.reset_s <= high_s
+    told = desk.told[0][1]
+    assert not told.refused and told.stopped is not None and told.stopped.why == "quota"
 
 
 # Cancellation and load

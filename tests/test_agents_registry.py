@@ -44,7 +44,8 @@ def test_a_word_means_an_agent_and_always_the_same(tmp_path: Path, name: str, ki
     ("name", "slug", "says"),
     [
         ("simulatd", "no-such-agent", "did you mean `simulated`?"),
-        ("claude", "no-such-agent", "a later release"),
+        ("claud", "no-such-agent", "did you mean `claude`"),
+        ("claude", "no-api-key", "ANTHROPIC_API_KEY"),
         ("", "no-such-agent", "There are: "),
         ("command:ls", "bad-agent-option", "takes nothing"),
         ("simulated:x=1", "bad-agent-option", "no option 'x'"),

@@ -171,7 +171,8 @@ def test_warnings_count_hints_count_when_strict_and_what_is_accepted_never() -> 
 
 TOO_MANY = (
     "stretto: 1\nname: p\nlimits: {usd: 1}\n"
-    "tasks: {a: {prompt: List the files in src, model: haiku, attempts: 2, max_tokens: 999999, role: r%s}}\n"
+    "tasks: {a: {prompt: List the files in src, model: haiku, attempts: 2, max_tokens: 999999,"
+    " role: Fix%s}}\n"
 )
 
 
@@ -180,7 +181,7 @@ TOO_MANY = (
     [
         ("", EXIT_PROBLEM, EXIT_PROBLEM),
         (", accept: {max-tokens-too-high: on purpose}", EXIT_OK, EXIT_PROBLEM),
-        (", accept: {max-tokens-too-high: on purpose, not-supported: later}", EXIT_OK, EXIT_OK),
+        (", accept: {max-tokens-too-high: on purpose, role-tools: later}", EXIT_OK, EXIT_OK),
     ],
 )
 def test_exit_codes(tmp_path: Path, accept: str, code: int, strict: int) -> None:
@@ -400,3 +401,17 @@ def test_a_mutilated_plan_is_criticised_or_refused_and_never_breaks_the_critic(d
     told = review(plan, found, Chooser(BUILTIN, History()))
     assert len(told.checklist) == 7
     assert len(told.findings) >= len(found)
+
+
+def test_hints_on_the_plan_as_a_whole_are_one_line_at_the_end(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path, "stretto: 1\nname: p\ntasks: {a: {prompt: List the files in src, model: haiku}}\n"
+    )
+    short = project("check", "plan.yaml").out.splitlines()
+    assert not any("info: " in line for line in short)
+    assert short[-1] == "not shown, on the plan as a whole: no-budget, no-error-handling (--all shows it)"
+    for flag in ("--all", "--strict"):
+        shown = project("check", "plan.yaml", flag).out
+        assert shown.count("info: ") == 2 and "not shown" not in shown
+    rows = project("check", "plan.yaml", "--json").json["findings"]
+    assert [row["slug"] for row in rows] == ["no-budget", "no-error-handling"]

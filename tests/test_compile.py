@@ -16,8 +16,9 @@ from stretto.plan.graph import build
 from stretto.plan.model import Group, Input, Plan, Quorum, Task, plan_from_data, to_data
 from stretto.spec.compile import compile_plan
 from stretto.spec.fields import TABLES
-from stretto.spec.planner import PLANNED
+from stretto.spec.planner import models_for, schema_for
 from stretto.spec.raw import Raw, plain, wrap
+from stretto.spec.roles import Roles
 from stretto.spec.values import READERS, time_s
 from stretto.spec.yaml import read_yaml
 
@@ -144,6 +145,9 @@ def test_serial_members_need_the_one_before() -> None:
     assert [(t.needs, t.after) for t in group.tasks] == [((), ()), ((), ("x",)), (("y",), ()), (("z",), ())]
 
 
+HARMLESS = [role.name for role in Roles().safe()]
+
+
 def test_a_planner_becomes_a_group_of_itself_and_its_plan() -> None:
     plan = plan_of(
         "tasks: {first: {prompt: A}, p: {prompt: Plan it, grow: plan, needs: [first], model: opus}}\n"
@@ -155,7 +159,7 @@ def test_a_planner_becomes_a_group_of_itself_and_its_plan() -> None:
     assert isinstance(grown, Group)
     assert (planner.id, planner.grow, planner.needs, planner.model) == ("plan", True, (), "opus")
     assert planner.output is not None
-    assert planner.output.schema == PLANNED
+    assert planner.output.schema == schema_for(None, models_for(planner, BUILTIN), HARMLESS)
     assert (grown.id, grown.tasks, grown.after, grown.needs) == ("grown", (), ("plan",), ())
     assert group.needs == ("first",)
     graph = build(plan)
@@ -196,7 +200,7 @@ BAD: list[tuple[str, str, str, str, str]] = [
     ("prompt: Go, model: {from: opus, to: haiku}", "wrong-value", "3:26", "not above opus", "haiku, sonnet"),
     ("prompt: Go, model: {from: opus}", "missing-key", "3:26", "to is missing", "{from: haiku, to: opus}"),
     ("prompt: Go, on: mesages", "no-such-agent", "3:23", "mesages", "'messages'"),
-    ("prompt: Go, on: claude", "no-such-agent", "3:23", "not in this release", "messages"),
+    ("prompt: Go, on: clause", "no-such-agent", "3:23", "no agent 'clause'", "claude"),
     ("prompt: Go, on: command", "wrong-value", "3:23", "cannot carry out `prompt`", "remove"),
     ("run: [ls], on: messages", "wrong-value", "3:22", "cannot carry out `run`", "remove"),
     ("prompt: Go, effort: hgh", "wrong-value", "3:27", "low, medium", "'high'"),
@@ -250,10 +254,14 @@ BAD: list[tuple[str, str, str, str, str]] = [
     ("prompt: Go, writes: [/etc/passwd]", "outside-root", "3:28", "/etc/passwd", "relative"),
     ('prompt: Go, writes: ["C:\\\\x"]', "outside-root", "3:28", "C:", "relative"),
     ("prompt: Go, env: [A B]", "wrong-value", "3:25", "A B", ""),
-    ("prompt: Go, isolation: worktree", "not-supported", "3:30", "not in this release", "remove"),
-    ("merge: {check: [make]}, tasks: {b: {prompt: B}}", "not-supported", "3:7", "not in this release", ""),
+    ("call: m:f, isolation: worktree", "not-supported", "3:29", "runs in this process", "remove"),
+    ("merge: {check: [make]}, tasks: {b: {prompt: B}}", "no-effect", "3:7", "no task of this group", "isol"),
+    (
+        "min_ok: 1, merge: {check: [make]}, tasks: {b: {prompt: B, isolation: worktree}}",
+        *("not-supported", "3:18", "beside `tolerate` or `min_ok`", "optional"),
+    ),
     ("prompt: Go, grow: plan, output: text", "two-actions", "3:31", "`output`", "remove"),
-    ("prompt: Go, agent: x, role: y", "unknown-key", "3:29", "says the same", "role"),
+    ("prompt: Go, agent: Plan, role: Explore", "unknown-key", "3:32", "says the same", "role"),
     ("tasks: {}", "missing-key", "3:14", "empty", "scan"),
     ("tasks: [b]", "wrong-type", "3:14", "a list", "scan"),
     ("each: [1], as: b, tasks: {b: {prompt: B}}", "duplicate-id", "3:22", "of the item", "as"),
@@ -429,7 +437,7 @@ def test_mutilated_plans_never_raise_anything_else(data: st.DataObject) -> None:
 
 
 def test_every_type_of_the_tables_has_a_reader() -> None:
-    table_types = {"table", "tables", "parts", "check", "model", "quorum", "reasons"}
+    table_types = {"table", "tables", "parts", "check", "model", "quorum", "reasons", "growth"}
     for table in TABLES.values():
         for field in table.values():
             assert field.type in READERS or field.type in table_types

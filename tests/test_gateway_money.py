@@ -98,7 +98,7 @@ def test_books_and_bill_agree_under_every_fault(kind: str) -> None:
     fault = {"kind": kind, "probability": 0.4, "retry_after_s": 0.02, "stall_s": 0.05, "tokens_per_s": 20_000}
     with FakeApi(seed=SEED, faults=[fault], default={"tokens": [1, 300]}) as api:
         desk = FakeDesk()
-        asyncio.run(crowd(api, desk, clients=4, turns=6))
+        asyncio.run(crowd(api, desk, clients=8, turns=6))
         bill = agree(api, desk)
         met = api.requests(records=False)["by_fault"]
     assert met.get(kind, 0) >= 4 and bill["calls"] >= 3

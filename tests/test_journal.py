@@ -118,14 +118,14 @@ def test_every_event_comes_back_from_the_disk(batches: list[list[Event]]) -> Non
 # The order of fields is the format. A new field goes to the end, with a default; then it is added here.
 GOLDEN = {
     "RunStarted": "plan inputs cap_nusd approved_nusd deadline_us parallel on seed root pid boot version "
-    "models folder='' estimate='' lock='' shadow=0.0 tiers=[] fresh=False",
+    "models folder='' estimate='' lock='' shadow=0.0 tiers=[] fresh=False base=''",
     "RunResumed": "pid boot lost",
     "RunPaused": "why until_us=None need_nusd=None note=''",
     "RunContinued": "by cap_nusd=None approved_nusd=None deadline_us=None",
     "RunEnded": "status spent_nusd held_nusd",
-    "PlanGrew": "group cause depth first items tasks last expected_nusd=None",
+    "PlanGrew": "group cause depth first items tasks last expected_nusd=None noted=[]",
     "AttemptStarted": "task n role='work' rung=0 agent='' model='' effort='' key='' inputs=[] "
-    "timeout_us=None idle_us=None why='' prompt='' choice=''",
+    "timeout_us=None idle_us=None why='' prompt='' choice='' session=''",
     "AttemptBound": "attempt session='' pid=None external=''",
     "CallReserved": "attempt call nusd",
     "CallSettled": "attempt call model usage cost_nusd certain status='ok' stop_reason=''",

@@ -16,7 +16,7 @@ from stretto.models import BUILTIN, Catalogue, ModelInfo, Rates
 from stretto.models.choice import Chooser
 from stretto.models.history import History
 from stretto.plan.model import Expect, Group, Limits, Plan, Task
-from stretto.scheduler.limiter import FIRST_TOKENS, MINUTE_US, MOST_AT_ONCE, Bucket, Left, Told
+from stretto.scheduler.limiter import FIRST_TOKENS, MINUTE_US, MOST_AT_ONCE, Bucket, Left, Stopped, Told
 from stretto.scheduler.schedule import Scheduler
 from tests.stage import Actor, Stage
 from tests.worlds import begun
@@ -281,6 +281,62 @@ def test_what_another_program_uses_up_counts_and_what_the_settings_allow_stays_t
     assert desks.ask("t1") == ["t1"]
     assert desks.ask("t2") == []
     assert desks.scheduler.wake_at_us() == SECOND, "one a second, as the settings say"
+
+
+def test_limits_that_were_learned_may_grow_and_shrink() -> None:
+    desks = Desks(Rates())
+    desks.ask("t0")
+    for limit, wait_us in ((60, SECOND), (600, SECOND // 10), (30, 2 * SECOND)):
+        desks.hear("t0", Told(requests=Left(limit, 0)))
+        allowance = desks.scheduler.cashier._limiter.of("m")
+        assert allowance is not None and allowance.wait_us(0, 0, desks.scheduler.now_us) == wait_us
+
+
+def test_who_meets_a_bucket_that_others_use_takes_less_of_it_until_they_have_gone() -> None:
+    bucket = Bucket(60, 0)
+    bucket.give_way(0)
+    assert bucket.wait_us(1, 0) == -(-SECOND * 60 // 39), "39 a minute, two thirds of 60 rounded down"
+    for _ in range(20):
+        bucket.give_way(0)
+    assert bucket.flow == 6, "a tenth is ours whatever happens"
+    for _ in range(10):
+        bucket.agree(60, 5, 0)
+    assert bucket.flow == 7, "little is left, so others are still there"
+    for _ in range(50):
+        bucket.agree(60, 60, 0)
+    assert bucket.flow == 60
+
+
+def test_an_error_gives_back_what_its_answer_would_have_had() -> None:
+    desks = Desks(Rates(output_tokens=500))
+    assert desks.ask("t0", 1, 500) == ["t0"]
+    assert desks.ask("t1", 1, 500) == []
+    assert desks.settle("t0", {}, "overloaded_error") == ["t1"], "it wrote nothing"
+
+
+def test_where_the_provider_serves_no_more_what_waits_is_refused_and_the_run_pauses() -> None:
+    desks = Desks(Rates(requests=2))
+    assert desks.ask("t0") == ["t0"] and desks.ask("t1") == ["t1"]
+    assert desks.ask("t2") == []
+    desks.scheduler.call_heard("t0#1", 1, Told(stopped=Stopped("quota", "gone", 3_600 * SECOND)))
+    answers = [c for c in desks.scheduler.take()[1] if isinstance(c, ev.Answer)]
+    assert [(a.attempt, a.granted, a.why) for a in answers] == [("t2#1", False, "quota")]
+    paused = desks.scheduler.state.paused
+    assert paused == ev.RunPaused("quota", 3_600 * SECOND, None, "gone")
+    desks.scheduler.call_asked("t3#1", 1, 1, model="m")
+    assert [c.why for c in desks.scheduler.take()[1] if isinstance(c, ev.Answer)] == ["quota"]
+    desks.scheduler.proceed("the provider's window")
+    desks.tick(2 * MINUTE_US)
+    assert desks.ask("t4") == ["t4"]
+
+
+@pytest.mark.parametrize("wait_us", [0, 5 * SECOND])
+def test_a_provider_that_serves_no_more_is_left_alone_for_a_minute_whatever_it_says(wait_us: int) -> None:
+    desks = Desks(Rates())
+    desks.ask("t0")
+    desks.scheduler.call_heard("t0#1", 1, Told(stopped=Stopped("quota", "gone", wait_us)))
+    paused = desks.scheduler.state.paused
+    assert paused is not None and paused.until_us == MINUTE_US
 
 
 def test_an_answer_that_is_still_being_written_is_taken_off_what_is_left() -> None:

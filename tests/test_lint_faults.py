@@ -55,6 +55,10 @@ EFFECTS = (
     "Donate 50 dollars to the food bank",
     "Log a ticket with IT about the broken printer",
     "Write a polite answer. Send it.",
+    "To all customers should be sent by e-mail the news that the branch closes",
+    "The matched invoices are to be paid by SEPA transfer",
+    "A letter should be written and sent to the tenants",
+    "Insert the rows of tmp/fix.csv into prod.ledger_entries",
 )
 NONE = (
     "Draft an e-mail to the tenants about the lift",
@@ -135,6 +139,12 @@ NONE = (
     "Inform the strategy with market data",
     "Alert fatigue study: summarise it",
     "Update the ticket with the root cause",
+    "When the button is clicked, a mail should be sent",
+    "Fix the bug: the mail should be sent once",
+    "The list should be ordered by name",
+    "The refunds must not be paid",
+    "Append a row to data/log.csv",
+    "Explain how the invoices are to be paid",
 )
 COMMANDS = {
     "curl -X POST https://api.example.org/orders": "posts to a server",

@@ -225,3 +225,34 @@ def test_ten_thousand_tasks() -> None:
     begin = time.process_time()
     assert list(files.write_conflict(scene)) == []
     assert time.process_time() - begin < 5
+
+
+def needing(**tasks: tuple[str, str]) -> Plan:
+    """Tasks by id, each with its prompt and the one thing that it needs; empty where it needs nothing."""
+    return Plan(
+        name="p",
+        tasks=tuple(
+            Task(id=name, prompt=prompt, needs=(need,) if need else ())
+            for name, (prompt, need) in tasks.items()
+        ),
+    )
+
+
+@pytest.mark.parametrize(("need", "found"), [("", [("a", "b")]), ("c", []), ("nobody", [])])
+def test_a_need_that_leads_nowhere_hides_only_what_waits_for_it(
+    need: str, found: list[tuple[str, ...]]
+) -> None:
+    plan = needing(
+        a=("Rewrite docs/setup.md", ""), b=("Shorten docs/setup.md", need), c=("Translate it", "nobody")
+    )
+    assert conflicts(plan) == found
+
+
+def test_what_waits_in_a_circle_is_told_nothing_else() -> None:
+    plan = needing(
+        a=("Rewrite docs/setup.md", "b"),
+        b=("Shorten docs/setup.md", "a"),
+        c=("Edit docs/faq.md", ""),
+        d=("Correct docs/faq.md", ""),
+    )
+    assert conflicts(plan) == [("c", "d")]

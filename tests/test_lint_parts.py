@@ -31,9 +31,15 @@ COUNTED = {
     "Prepare for each of the 7 cantons a separate legal opinion on the new data law": 7,
     "Do the due diligence on the five targets, with a separate report on each": 5,
     "Test each of the 10 microservices under load and write up the findings per service": 10,
+    "Review the onboarding flows of our 8 biggest competitors and write up each": 8,
+    "For the nine subsidiaries, review the agreements and draft an amendment for each": 9,
+    "Port the nineteen commands from argparse to click": 19,
 }
 NAMED = {
     "Write tests for auth, billing, search and export": 4,
+    "Build ETL pipelines for Salesforce, HubSpot, Zendesk, Stripe and NetSuite": 5,
+    "Audit our four data centres - Dublin, Frankfurt, Ohio, Tokyo - for fire safety": 4,
+    "Inspect the plans of A, B and C, and for each depot write an assessment of three pages": 3,
     "Review modules auth, payment, user, product, and order for concurrency bugs": 5,
     "Redesign the settings, profile, checkout and search screens": 4,
     "Translate the handbook into German, French, Spanish and Italian": 4,
@@ -59,6 +65,9 @@ NAMED = {
     "3. Translate the cookie policy into Dutch": 3,
 }
 WHOLE = [
+    "Code the twelve transcripts in interviews/ by the codebook",
+    "Profile of the flats in Aalen: vacancy, rents, repairs. Official data, each figure with its table",
+    "Which design do we choose: stepped wedge, discontinuity, or a control group? Recommend one, 3 pages",
     # One command does it.
     "Rename getUser to fetchUser in all 40 modules",
     "Grep the following repos for UIWebView: web, api, android, mobile",

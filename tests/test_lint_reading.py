@@ -115,7 +115,9 @@ FILES = {
         Write {}, the price list for dealers
         Work out the rota for June and publish it as {}
         Extract all clauses on liability from the lease, save under {}
-        Save the cleaned rows in {}""",
+        Save the cleaned rows in {}
+        The hits you put please in {}
+        Put revenue, margin and headcount of the Ltd into {}""",
     "read": """Check {} for gaps
         Draw a map from {}
         Compare {} with the forecast
@@ -130,14 +132,19 @@ FILES = {
         Mark the rows that are listed in {}
         Write the notice to the people named in {}
         For each row of {} write one sentence
-        Summarise what stands in {}""",
+        Summarise what stands in {}
+        Make with {} a chart of the hits
+        Carry out {}
+        Build the skeleton the way {} lays down
+        The results of the test are in {}: where is the knee?""",
     "edit": """Fix the typos in {}
         Deduplicate {} by name and city
         Proofread {}
         Rename the columns of {}
         Anonymise {}""",
     "add": """Append the new prices to {}
-        Add a row for Oslo to {}""",
+        Add a row for Oslo to {}
+        Put the new dishes into {}""",
     "named": """Do not touch {}
         Build the parser, but leave the tests alone and never edit {}""",
     "aside": """Follow the manual ({})
@@ -151,6 +158,11 @@ FILES = {
 def test_what_becomes_of_a_file(role: str, text: str) -> None:
     for file in ("out/may.csv", "notes/may.md"):
         assert [use.role for use in read(text.format(file)).paths] == [role]
+
+
+def test_files_in_a_row_are_used_alike() -> None:
+    said = read("Write the board paper on the basis of q3/a.md, q3/b.md and q3/c.md")
+    assert [use.role for use in said.paths] == ["read"] * 3
 
 
 def test_declared_files_come_with_those_of_the_words() -> None:

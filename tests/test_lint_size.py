@@ -75,6 +75,50 @@ SMALL = [
     "Lead: think about how to change the opening hours|Find the opening hours"
     "|Change the opening hours to 9-18"
     "|QA the opening hours|Summarize the change of the opening hours",
+    "Manager: split up the work on the birthday card"
+    "|Writer A: first verse of the birthday card"
+    "|Writer B: second verse of the birthday card"
+    "|Editor: merge the verses"
+    "|QA: check the rhymes of the birthday card",
+    "Research which emoji fits the announcement"
+    "|Write the announcement sentence"
+    "|Review the announcement sentence"
+    "|Approve the final announcement sentence",
+    "Draft three subject lines for the newsletter"
+    "|Critique the subject lines"
+    "|Pick the best subject line"
+    "|Double-check the chosen subject line for typos",
+    "Look up when invoice 4711 was paid"
+    "|Cross-check the payment date of invoice 4711"
+    "|Consolidate both answers on invoice 4711"
+    "|Format the answer on invoice 4711",
+    "Coordinator: assign the translation of the slogan"
+    "|Translate the slogan into French"
+    "|Back-translate the slogan to English"
+    "|Compare both slogans"
+    "|Finalize the French slogan",
+    'Analyse the requirement "add a tooltip to the save icon"'
+    "|Write the tooltip text"
+    "|Implement the tooltip"
+    "|Review the tooltip"
+    "|Approve the tooltip",
+    "Planner for the date format change in the invoice footer"
+    "|Worker: change the date format in the invoice footer"
+    "|Checker: was the date format changed?"
+    "|Reporter: say in one line that it was",
+    "Gather requirements for the meeting reminder"
+    "|Write the meeting reminder"
+    "|Quality check of the meeting reminder"
+    "|Final version of the meeting reminder",
+    "Strategy for the stipulation to extend the deadline"
+    "|Write the caption of the stipulation"
+    "|Write the body of the stipulation"
+    "|Proofread the stipulation"
+    "|Second proofreading and synthesis of the stipulation",
+    "Plan how to find out the number of customers in Graz"
+    "|Count the rows of customers.csv where city is Graz"
+    "|Verify the count of Graz"
+    "|Synthesise count and verification to one answer on Graz",
 ]
 LARGE = [
     "Design email notification system|Implement email templates|Implement send logic"
@@ -129,6 +173,35 @@ LARGE = [
     "|Cite-check the brief|Assemble the brief",
     "Read the RFP|Plan the response|Write the technical part|Write the commercial part|Check the response"
     "|Merge the parts",
+    "Fix the typo on the home page"
+    "|Fix the broken link in the footer"
+    "|Update the copyright year"
+    "|Add the missing alt text",
+    "Collect evidence on supplier X"
+    "|Assess the evidence"
+    "|Decide on the contract with supplier X"
+    "|Draft the notice to supplier X",
+    "Write the unit tests for the parser"
+    "|Fix the parser until they pass"
+    "|Benchmark the parser"
+    "|Write the release notes for the parser",
+    "Find all customers with overdue invoices"
+    "|Draft a reminder to each of these customers"
+    "|Check the reminders against the tone guide"
+    "|Report how many reminders were drafted",
+    "Design the survey for 2,000 employees"
+    "|Write the questions of the survey"
+    "|Review the survey for leading questions"
+    "|Analyse the answers of the survey",
+    "Reproduce the data corruption"
+    "|Find the root cause of the data corruption"
+    "|Fix the data corruption"
+    "|Write a regression test"
+    "|Write the postmortem of the data corruption",
+    "Review the draft proposal for scientific merit"
+    "|Review the draft proposal for budget realism"
+    "|Review the draft proposal for fit with the call text"
+    "|Merge the three reviews into one list of changes",
 ]
 
 

@@ -32,6 +32,10 @@ VAGUE = {
         "Same for the others",
         "See what can be done about the churn",
         "Make sure everything works",
+        "Refactor as appropriate",
+        "Add tests where it makes sense",
+        "Do some checking",
+        "Same as last week",
     ],
     "bare": [
         "Check users",
@@ -57,9 +61,23 @@ VAGUE = {
         "Fix up accessibility",
         "Newsletter: make it better",
         "Ensure customers are happy",
+        "Look into performance",
+        "Continue with the report",
+        "Do research",
+        "Various cleanups",
+        "Consider security",
+        "Coordinate with the team",
+        "The remaining work",
+        "See what can be improved in the shop",
+        "Communicate with stakeholders",
+        "Take the contracts further",
+        "Improve customer happiness",
+        "Boost team morale",
+        "monitoring",
+        "It would be good if the other texts become more beautiful.",
     ],
     "pronoun": ["Fix it", "Improve this", "Do that again", "Get it done", "Handle this"],
-    "nothing": ["Continue", "Improve as needed", "...", "Optimize"],
+    "nothing": ["Continue", "Improve as needed", "...", "Optimize", "Tidy up"],
 }
 CLEAR = [
     # Short, and all is said.
@@ -114,6 +132,14 @@ CLEAR = [
     "Rest API reference",
     "Matter 2231: draft the settlement",
     "Help text for the export dialog",
+    "Update dependencies",
+    "Handle timeouts in the client with three retries",
+    "Monitor the error rate for one hour",
+    "Resolve the merge conflicts",
+    "Process the refunds in refunds.csv",
+    "Help texts for the settings page",
+    "Improve error messages",
+    "Clean the survey data: remove duplicates and empty rows",
 ]
 
 

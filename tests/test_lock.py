@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-LOCKED_EXTRAS = ("dev", "messages", "openai", "local")
+LOCKED_EXTRAS = ("dev", "messages", "openai", "local", "claude")
 
 
 def asked_for() -> dict[str, Requirement]:
@@ -44,7 +44,3 @@ def test_the_lock_names_no_place() -> None:
     text = (ROOT / "requirements.lock").read_text()
     assert not [line for line in text.splitlines() if "/" in line or line.startswith("-")]
     assert "make lock" in text
-
-
-def test_the_agent_sdk_of_400_megabytes_stays_out() -> None:
-    assert "claude-agent-sdk" not in pinned()

@@ -23,7 +23,7 @@ stretto: 1
 name: p
 tasks:
   a: {prompt: Say hello, model: haiku, max_tokens: 999999, accept: {max-tokens-too-high: on purpose}}
-  b: {prompt: "Say ${a}", role: r, modle: haiku}
+  b: {prompt: "Say ${a}", role: Fix, modle: haiku}
 """
 
 
@@ -39,7 +39,7 @@ def test_a_log_holds_every_finding_and_the_schema_accepts_it(tmp_path: Path) -> 
     found = results(log)
 
     levels = {row["ruleId"]: row["level"] for row in found}
-    wanted = {"max-tokens-too-high": "warning", "not-supported": "note", "unknown-key": "error"}
+    wanted = {"max-tokens-too-high": "warning", "role-tools": "note", "unknown-key": "error"}
     assert wanted.items() <= levels.items()
     rules = log["runs"][0]["tool"]["driver"]["rules"]
     assert [rules[row["ruleIndex"]]["id"] for row in found] == [row["ruleId"] for row in found]

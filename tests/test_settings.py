@@ -343,8 +343,10 @@ def test_a_run_freezes_what_names_mean_here(made: Made) -> None:
     own = made('[models.mine]\ntier = "fable"\n[aliases]\nfast = "mine"\nopus = "claude-opus-4-8"\n')
     plan = plan_of("tasks: {a: {prompt: P, model: opus}}\n")
     assert models_used(plan, "messages", own)["messages/opus"] == "claude-opus-4-8"
-    growing = plan_of("tasks: {a: {prompt: P, grow: plan}}\n")
+    growing = plan_of("tasks: {a: {prompt: P, model: fable, grow: plan}}\n")
     assert models_used(growing, "messages", own)["messages/fast"] == "mine"
+    weaker = plan_of("tasks: {a: {prompt: P, grow: plan}}\n")
+    assert "messages/fast" not in models_used(weaker, "messages", own), "its planner may not name it"
 
 
 def test_agents_are_made_with_the_catalogue_of_the_run(made: Made, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from stretto.agents import Work
 from stretto.plan.graph import build
 from stretto.plan.model import Task
 from stretto.plan.templates import handed_needs, is_shared, shared_pieces, template_of
+from stretto.workspace.handover import told
 from tests.stage import Actor, Stage, plan_of
 
 LONG = "What everybody has to know. " * 700
@@ -151,7 +152,8 @@ tasks:
         {"spec": LONG},
         {"rules": "RULES"},
     )
-    assert set(shared_of(found, "files.")) == {len("${x} RULES and : ") + len(LONG)}
+    # What another task has made is fenced where it stands; what the user gave is not.
+    assert set(shared_of(found, "files.")) == {len("${x} RULES and : ") + len(told("spec", LONG))}
 
 
 NESTED = """

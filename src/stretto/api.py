@@ -22,6 +22,8 @@ from stretto.spec.compile import compile_plan
 from stretto.spec.patterns import Input, Root
 from stretto.spec.placing import raw_of
 from stretto.spec.python import is_being_read
+from stretto.spec.roles import BUILTIN as BUILTIN_ROLES
+from stretto.spec.roles import Roles, read_roles
 from stretto.spec.settings import read_settings
 
 __all__ = [
@@ -47,9 +49,11 @@ def checklist(plan: Root, root: str | PurePath = ".") -> tuple[Tick, ...]:
     return _reviewed(plan, root).checklist
 
 
-def compiled(plan: Root, on: str = "messages", catalogue: Catalogue = BUILTIN) -> model.Plan:
+def compiled(
+    plan: Root, on: str = "messages", catalogue: Catalogue = BUILTIN, roles: Roles = BUILTIN_ROLES
+) -> model.Plan:
     """The plan as data. Raises PlanError with every finding when it cannot run."""
-    return _sound(plan, on, catalogue)[0]
+    return _sound(plan, on, catalogue, roles)[0]
 
 
 def estimate(
@@ -66,7 +70,7 @@ def estimate(
     `.data()` of it is JSON. Starts and writes nothing.
     """
     catalogue = _catalogue(root)
-    made = compiled(plan, on, catalogue)
+    made = compiled(plan, on, catalogue, read_roles(root))
     options = _options(plan, made, catalogue, on=on, inputs=inputs, parallel=parallel, seed=seed)
     project = Path(root).absolute()
     journal = SqliteJournal(project)
@@ -104,7 +108,7 @@ async def run(
             next='put this under `if __name__ == "__main__":`',
         )
     settings = read_settings(Path(root).absolute())
-    made, findings = _sound(plan, on, settings.catalogue)
+    made, findings = _sound(plan, on, settings.catalogue, read_roles(root))
     options = _options(plan, made, settings.catalogue, on=on, inputs=inputs, parallel=parallel, seed=seed)
     options.cap_nusd = None if usd is None else NO_CAP if usd == "none" else int(Decimal(str(usd)) * 10**9)
     options.fresh, options.approve = fresh, approve
@@ -175,9 +179,11 @@ hierarchy = Group.hierarchy
 map_reduce = Group.map_reduce
 
 
-def _sound(plan: Root, on: str, catalogue: Catalogue) -> tuple[model.Plan, list[Finding]]:
+def _sound(plan: Root, on: str, catalogue: Catalogue, roles: Roles) -> tuple[model.Plan, list[Finding]]:
     """The plan with warnings and hints. Raises PlanError with every finding when it cannot run."""
-    made, findings = compile_plan(raw_of(plan), source=_file_of(plan), on=on, catalogue=catalogue)
+    made, findings = compile_plan(
+        raw_of(plan), source=_file_of(plan), on=on, catalogue=catalogue, roles=roles
+    )
     if made is None or any(f.severity == "error" for f in findings):
         raise PlanError(findings, _file_of(plan))
     return made, findings
@@ -187,7 +193,12 @@ def _reviewed(plan: Root, root: str | PurePath, on: str = "messages") -> Review:
     """What there is to say of a plan, of one with errors too."""
     settings = read_settings(Path(root).absolute())
     made, findings = compile_plan(
-        raw_of(plan), source=_file_of(plan), on=on, catalogue=settings.catalogue, even_broken=True
+        raw_of(plan),
+        source=_file_of(plan),
+        on=on,
+        catalogue=settings.catalogue,
+        roles=read_roles(root),
+        even_broken=True,
     )
     inputs = {} if made is None else {name: given.default for name, given in made.inputs.items()}
     options = Options(on=on, inputs=inputs, catalogue=settings.catalogue)

@@ -42,6 +42,8 @@ class RunStarted(NamedTuple):
     """The order of tiers, frozen for every resume: a rung is a place in it."""
     fresh: bool = False
     """Kept results of earlier runs are not used, by a resume neither."""
+    base: str = ""
+    """The commit that HEAD had, from which tasks in worktrees start; empty where there are none."""
 
 
 class RunResumed(NamedTuple):
@@ -87,6 +89,16 @@ class PlanGrew(NamedTuple):
     """The grown tasks as data (`plan.model.to_data`); empty for lists."""
     last: bool
     expected_nusd: int | None = None
+    noted: list[str] = []  # noqa: RUF012 - what the critic says of a plan that runs, never mutated
+
+    @property
+    def planned(self) -> int:
+        """How many tasks a planner wrote, those in groups too."""
+        return _tasks_in(self.tasks)
+
+
+def _tasks_in(parts: list[Any]) -> int:
+    return sum(_tasks_in(part["tasks"]) if "tasks" in part else 1 for part in parts)
 
 
 class AttemptStarted(NamedTuple):
@@ -107,6 +119,8 @@ class AttemptStarted(NamedTuple):
     """sha of the final prompt's blob; empty where there is none."""
     choice: str = ""
     """sha of the blob with the decision record (JSON); empty where nothing was to decide."""
+    session: str = ""
+    """The agent's session of the interrupted attempt that this one goes on with; empty: it starts anew."""
 
 
 class AttemptBound(NamedTuple):
@@ -144,7 +158,10 @@ class AttemptEnded(NamedTuple):
     task: str
     n: int
     outcome: str
-    """ok, refused, cut_off, bad_output, check_failed, rejected, error, idle, timeout, cancelled, lost."""
+    """ok, refused, cut_off, bad_output, check_failed, rejected, error, idle, timeout, cancelled, lost;
+    conflict: the branches it starts from collide (`output` is the collision);
+    left: all is merged but what collides (`output` says what).
+    """
     cls: str = ""
     """transient, task, run; empty when ok."""
     error: str = ""
@@ -163,7 +180,7 @@ class RetryPlanned(NamedTuple):
     not_before_us: int
     why: str
     counts: str
-    """attempts or interruptions."""
+    """attempts or interruptions; conflict (a call mends it first), mended, left (goes on without)."""
 
 
 class TaskSucceeded(NamedTuple):

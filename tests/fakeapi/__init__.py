@@ -45,7 +45,8 @@ ${tool_result}, ${turn}, and the groups of `match` by number and name.
 
 FAULT: a kind, or {"kind": ..., "probability": 0.1, "model": regex, ...}; a rule's own comes before `faults`.
 
-    refuse the call: rate_limit (retry_after_s), rate_limit_bare, quota, overloaded, api_error, auth, billing
+    refuse the call: rate_limit (retry_after_s), rate_limit_bare, quota, overloaded, api_error, auth,
+        permission, billing (message: as a spend cap says it)
     break the answer: cut (after_tokens, reset), stall (after_tokens, stall_s), error_event (after_tokens);
         after half of it unless given, and a large number means just before the final usage
     spoil the answer: slow (tokens_per_s), refusal, broken_json, empty

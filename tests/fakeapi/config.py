@@ -16,6 +16,7 @@ FaultKind = Literal[
     "overloaded",
     "api_error",
     "auth",
+    "permission",
     "billing",
     "cut",
     "stall",
@@ -40,6 +41,7 @@ class Fault:
     kind: FaultKind
     probability: float = 1.0
     model: str = ""
+    message: str = ""
     retry_after_s: float = 1.0
     after_tokens: int | None = None
     stall_s: float = 30.0

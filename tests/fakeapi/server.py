@@ -273,8 +273,10 @@ def _failure_of(fault: Fault, time_scale: float) -> Failure | None:
             return Failure(500, "api_error", "Internal server error")
         case "auth":
             return Failure(401, "authentication_error", "invalid x-api-key")
+        case "permission":
+            return Failure(403, "permission_error", "Your API key may not use this model.")
         case "billing":
-            message = "Your credit balance is too low to access the Anthropic API."
+            message = fault.message or "Your credit balance is too low to access the Anthropic API."
             return Failure(400, "invalid_request_error", message)
         case _:
             return None

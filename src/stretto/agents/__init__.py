@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from stretto.gateway.desk import CallRefused, Desk, Grant, Usage
+from stretto.plan.role import Role
 
 __all__ = ["MAX_OUTPUT_BYTES", "Agent", "CallRefused", "Desk", "Grant", "Result", "Usage", "Work"]
 
@@ -41,6 +42,10 @@ class Work:
     output_kind: str = "text"
     schema: dict[str, Any] | None = None
     tools: tuple[str, ...] = ()
+    """In the words of its agent: read, search, list for an API. For Claude Code those of the role (`Bash`,
+    `Edit(src/**)`), where it lists some; `plan.role.NOTHING` where nothing is allowed."""
+    agents: tuple[Role, ...] = ()
+    """Who its sub-agents may be; it starts none where this is empty."""
     max_tokens: int = 16_000
     min_tokens: int = 0
     """What `max_tokens` may be shrunk to where the money does not allow more; 0: it may not."""
@@ -49,6 +54,14 @@ class Work:
     """Names of the environment variables that the task may see, beside a short fixed list."""
     writes: bool = False
     seed: int = 0
+    may_write: tuple[str, ...] = ()
+    """Paths and globs below the root that the task declares to write."""
+    folder: Path | None = None
+    """The task's own among the run's files, for what an agent keeps from one attempt to the next."""
+    session: str = ""
+    """The session of an interrupted attempt that this one goes on with, as it was bound at the desk."""
+    left_nusd: int | None = None
+    """What the caps could still grant when the attempt began; None where there is none."""
 
     @property
     def key(self) -> str:
@@ -60,7 +73,7 @@ class Work:
 class Result:
     """How an attempt went. `output` is what it returned: text, or for functions any JSON value."""
 
-    outcome: Literal["ok", "refused", "cut_off", "bad_output", "check_failed", "error"]
+    outcome: Literal["ok", "refused", "cut_off", "bad_output", "check_failed", "error", "conflict", "left"]
     output: Any = None
     error: str = ""
     cls: Literal["", "transient", "task", "run"] = ""

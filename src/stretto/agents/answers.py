@@ -11,6 +11,9 @@ VALUE = "value"
 MAX_STARTS = 1_000
 """Brackets at which JSON is looked for in an answer that is not JSON as a whole."""
 
+MAX_READ = 4
+"""How many times a text is read in all: one that never closes would be read again from each bracket."""
+
 
 def enforceable(schema: dict[str, Any] | None) -> dict[str, Any] | None:
     """The schema as a server can enforce it, with an object at its root; None where it cannot.
@@ -53,6 +56,7 @@ def json_in(text: str) -> str | None:
     decoder = json.JSONDecoder(parse_constant=_refuse)
     best = ""
     at = 0
+    left = MAX_READ * len(text)
     for _ in range(MAX_STARTS):
         starts = [found for bracket in "{[" if (found := text.find(bracket, at)) >= 0]
         if not starts:
@@ -60,7 +64,10 @@ def json_in(text: str) -> str | None:
         start = min(starts)
         try:
             _, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as failed:
+            left -= failed.pos - start if isinstance(failed, json.JSONDecodeError) else 0
+            if left < 0:
+                break
             at = start + 1
             continue
         if end - start > len(best):

@@ -344,13 +344,20 @@ def system_text(work: Work, tools: Toolset, *, enforced: bool) -> str:
     parts = [work.system.strip()]
     if tools.tools:
         parts.append(GUIDE)
-    if work.output_kind == "lines":
-        parts.append("Answer with one entry per line and nothing else.")
-    if work.output_kind == "json" and not enforced:
-        parts.append("Answer with one JSON value and nothing else: no explanation, no Markdown.")
-        if work.schema is not None:
-            parts.append(f"It must fit this JSON Schema: {compact(work.schema)}")
+    parts += form_of(work, enforced=enforced)
     return clean("\n\n".join(part for part in parts if part))
+
+
+def form_of(work: Work, *, enforced: bool) -> list[str]:
+    """What the model is told of the form of its answer."""
+    if work.output_kind == "lines":
+        return ["Answer with one entry per line and nothing else."]
+    if work.output_kind != "json" or enforced:
+        return []
+    told = ["Answer with one JSON value and nothing else: no explanation, no Markdown."]
+    if work.schema is not None:
+        told.append(f"It must fit this JSON Schema: {compact(work.schema)}")
+    return told
 
 
 def schema_of(work: Work) -> dict[str, Any] | None:

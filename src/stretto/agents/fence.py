@@ -105,11 +105,10 @@ def inside(root: Path, path: str) -> Path:
     return real
 
 
-def load(path: Path, shown: str) -> bytes:
-    """The content of a plain file within the limit. Raises Refused for anything else."""
+def load(root: Path, path: Path, shown: str) -> bytes:
+    """The content of a plain file within the limit, by its real path. Raises Refused for anything else."""
     try:
-        # Not waiting for a writer, should it be a pipe; not following a link that was put there just now.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = _open(root.resolve(), path)
     except OSError as error:
         raise Refused(f"{shown!r} cannot be opened: {_reason(error)}") from None
     try:
@@ -129,6 +128,21 @@ def load(path: Path, shown: str) -> bytes:
     if b"\0" in data[:8_192]:
         raise Refused(f"{shown!r} is not text")
     return data
+
+
+def _open(root: Path, path: Path) -> int:
+    """Opens a file name by name from the root down: no link is followed that was put there since `inside`."""
+    below = path.relative_to(root).parts or (".",)
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in below[:-1]:
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # Not waiting for a writer, should it be a pipe.
+        return os.open(below[-1], os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def text_lines(data: bytes) -> list[str]:
@@ -152,7 +166,7 @@ def walk(root: Path, start: Path) -> Iterator[str]:
         for entry in entries:
             path = Path(entry.path)
             shown = path.relative_to(root)
-            if hidden(shown.parts) or not _utf8(entry.name):
+            if hidden(shown.parts) or not is_text(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name.lower() not in NOISY_FOLDERS:
@@ -212,7 +226,7 @@ def _search(
         if glob and not matches(path, glob):
             continue
         try:
-            lines = text_lines(load(inside(root, path), path))
+            lines = text_lines(load(root, inside(root, path), path))
         except Refused:
             continue
         in_file = 0
@@ -245,9 +259,12 @@ def _leads_in(root: Path, shown: Path) -> bool:
         return False
 
 
-def _utf8(name: str) -> bool:
-    """Names that are not text cannot be written into a prompt, so they are left out."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def is_text(name: str) -> bool:
+    """Names that are not text, or would not stay on their line, are left out of what a model is told."""
+    return _NO_TEXT.search(name) is None
 
 
 def _reason(error: BaseException) -> str:

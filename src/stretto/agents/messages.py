@@ -25,7 +25,15 @@ from stretto.agents.conversation import (
 from stretto.agents.streams import events
 from stretto.agents.tools import ToolResult, Toolset
 from stretto.errors import StrettoError
-from stretto.gateway.failures import Cut, ErrorEvent, Failure, of_problem, of_transport, problem_in
+from stretto.gateway.failures import (
+    Cut,
+    ErrorEvent,
+    Failure,
+    elsewhere,
+    of_problem,
+    of_transport,
+    problem_in,
+)
 from stretto.gateway.usage import Counts
 from stretto.models import BUILTIN, Catalogue
 
@@ -100,7 +108,10 @@ class MessagesAgent:
             open_telemetry=False,
             # A proxy of the environment is for the world outside, not for a server on this machine.
             http_client=anthropic.DefaultAsyncHttpxClient(
-                limits=LIMITS, timeout=TIMEOUT, trust_env=not on_loopback(self._url)
+                limits=LIMITS,
+                timeout=TIMEOUT,
+                trust_env=not on_loopback(self._url),
+                follow_redirects=False,
             ),
         )
 
@@ -206,6 +217,8 @@ class MessagesWire:
         now = datetime.now(UTC)
         if isinstance(error, ErrorEvent):
             return of_problem(problem_in(error.body, {}), now)
+        if isinstance(error, anthropic.APIStatusError) and error.status_code < 400:
+            return elsewhere(error.status_code)
         if isinstance(error, anthropic.APIStatusError):
             return of_problem(problem_in(error.body, error.response.headers, error.status_code), now)
         return of_transport(error, self.url, anthropic.APIConnectionError)

@@ -29,7 +29,16 @@ from stretto.agents.conversation import (
 from stretto.agents.streams import events
 from stretto.agents.tools import ToolResult, Toolset
 from stretto.errors import StrettoError
-from stretto.gateway.failures import Cut, ErrorEvent, Failure, Problem, of_problem, of_transport
+from stretto.gateway.failures import (
+    Cut,
+    ErrorEvent,
+    Failure,
+    Problem,
+    elsewhere,
+    of_problem,
+    of_transport,
+)
+from stretto.gateway.usage import believable
 from stretto.models import BUILTIN, Catalogue
 
 try:
@@ -89,6 +98,7 @@ class OpenAIAgent:
                 limits=LOOPBACK_LIMITS if on_loopback(self._url) else LIMITS,
                 timeout=TIMEOUT,
                 trust_env=not on_loopback(self._url),
+                follow_redirects=False,
             ),
         )
 
@@ -228,6 +238,8 @@ class OpenAIWire:
     def failure(self, error: Exception) -> Failure | None:
         now = datetime.now(UTC)
         if isinstance(error, openai.APIStatusError):
+            if error.status_code < 400:
+                return elsewhere(error.status_code)
             problem = _problem(error.body, error.response.headers, error.status_code)
             failure = of_problem(problem, now)
             if problem.status == 400 and self._server.enforces and _dislikes_schemas(problem.message):
@@ -306,11 +318,14 @@ class _Reading:
 def _usage(usage: dict[str, Any]) -> Usage | None:
     """OpenAI counts cached tokens as part of the prompt; here each class is counted once."""
     prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(output, int):
+    if not (believable(prompt) and believable(output)):
         return None
-    details = usage.get("prompt_tokens_details") or {}
-    read = min(prompt, details.get("cached_tokens") or 0)
-    written = min(prompt - read, details.get("cache_write_tokens") or 0)
+    details = usage.get("prompt_tokens_details")
+    details = details if isinstance(details, dict) else {}
+    found = [details.get(name) for name in ("cached_tokens", "cache_write_tokens")]
+    cached, kept = (count if believable(count) else 0 for count in found)
+    read = min(prompt, cached)
+    written = min(prompt - read, kept)
     return {
         "input": prompt - read - written,
         "output": output,

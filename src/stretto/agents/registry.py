@@ -74,7 +74,7 @@ class Roster:
             weights = local.weights_of(argument, self._setting.root, environ)
             found = weights.stat()
             return f"{weights.name} {found.st_size} {found.st_mtime_ns}"
-        variable = {"messages": "ANTHROPIC_BASE_URL", "openai": "OPENAI_BASE_URL"}.get(kind)
+        variable = _SERVERS.get(kind)
         return argument or (environ.get(variable, "") if variable else "")
 
     def free(self, name: str) -> bool:
@@ -101,7 +101,7 @@ def make(name: str, setting: Setting) -> Agent:
     maker = _MAKERS.get(kind)
     if maker is None:
         close = difflib.get_close_matches(kind, NAMES, n=1)
-        meant = f"did you mean `{close[0]}`? " if close else _LATER.get(kind, "")
+        meant = f"did you mean `{close[0]}`? " if close else ""
         raise StrettoError(
             "no-such-agent", f"there is no agent {kind!r}", next=f"{meant}There are: {', '.join(NAMES)}"
         )
@@ -134,6 +134,12 @@ def _messages(argument: str, setting: Setting) -> Agent:
     return agent
 
 
+def _claude(argument: str, setting: Setting) -> Agent:
+    environ, catalogue = setting.environ, setting.catalogue
+    agent: Agent = _api("claude").ClaudeAgent(argument or None, environ=environ, catalogue=catalogue)
+    return agent
+
+
 def _openai(argument: str, setting: Setting) -> Agent:
     agent: Agent = _api("openai").OpenAIAgent(argument or None, catalogue=setting.catalogue)
     return agent
@@ -155,6 +161,7 @@ def _nothing(name: str, argument: str) -> None:
 
 
 _MAKERS: dict[str, Callable[[str, Setting], Agent]] = {
+    "claude": _claude,
     "messages": _messages,
     "openai": _openai,
     "local": _local,
@@ -163,4 +170,9 @@ _MAKERS: dict[str, Callable[[str, Setting], Agent]] = {
     "simulated": _simulated,
 }
 NAMES = tuple(_MAKERS)
-_LATER = {"claude": "Claude Code agents come with a later release; `messages` asks the same models. "}
+_SERVERS = {
+    "claude": "ANTHROPIC_BASE_URL",
+    "messages": "ANTHROPIC_BASE_URL",
+    "openai": "OPENAI_BASE_URL",
+}
+"""The variable that names an agent's server where its name does not."""

@@ -208,7 +208,7 @@ async def _in_process(ask: bytes) -> dict[str, str]:
 
 def _read(root: Path, given: dict[str, Any]) -> str:
     shown = given["path"]
-    lines = fence.text_lines(fence.load(inside(root, shown), shown))
+    lines = fence.text_lines(fence.load(root, inside(root, shown), shown))
     start = max(1, given.get("start", 1))
     wanted = max(1, given.get("lines", MAX_LINES))
     if start > len(lines):
@@ -249,6 +249,8 @@ def _entries(root: Path, folder: Path) -> list[str]:
     found = []
     for path in sorted(folder.iterdir()):
         name = path.relative_to(root).as_posix()
+        if not fence.is_text(name):
+            continue
         try:
             real = inside(root, name)
         except Refused:

@@ -15,6 +15,7 @@ import stretto
 from stretto.cli.grammar import VERBS, overview, parser
 from stretto.errors import EXIT_COULD_NOT, EXIT_INTERRUPTED, EXIT_OK, StrettoError, render
 from stretto.live.words import plain
+from stretto.workspace.redact import Redactor
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,9 +126,11 @@ def _unknown_verb(name: str) -> StrettoError:
 def _fail(failed: StrettoError, words: list[str]) -> int:
     """Says what went wrong on stderr and, where JSON was asked for, as one object on stdout."""
     findings = list(getattr(failed, "findings", ()))
+    redact = Redactor(os.environ).redact
     try:
         if "--json" in words:
-            error = {"slug": failed.slug, "what": failed.what, "at": failed.at, "next": failed.next}
+            said = {"what": failed.what, "at": failed.at, "next": failed.next}
+            error = {"slug": failed.slug, **{name: redact(text) for name, text in said.items()}}
             data: dict[str, Any] = {"schema": "stretto/error/1", "error": error}
             if findings:
                 data["findings"] = [_late("findings").finding_data(f) for f in findings]
@@ -139,7 +142,7 @@ def _fail(failed: StrettoError, words: list[str]) -> int:
         # An error that stands beside findings is told by them; what `checklist` adds is how to go on.
         told = findings and failed.slug != "checklist"
         lines.append(f"{failed.what}: nothing was started" if told else render(failed))
-        print(plain("\n".join(lines)), file=sys.stderr, flush=True)
+        print(plain(redact("\n".join(lines))), file=sys.stderr, flush=True)
     except OSError:
         _drop_unwritten()
     return failed.code

@@ -8,6 +8,7 @@ import traceback
 
 import stretto
 from stretto.errors import StrettoError, bug
+from stretto.workspace.redact import Redactor
 
 
 def report(failed: Exception) -> StrettoError:
@@ -20,7 +21,7 @@ def report(failed: Exception) -> StrettoError:
         handle, path = tempfile.mkstemp(prefix="stretto-bug-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"stretto {stretto.__version__}\n")
-            file.writelines(traceback.format_exception(failed))
+            file.write(Redactor(os.environ).redact("".join(traceback.format_exception(failed))))
     except OSError:
         return found
     found.next = f"please report it with {path} and the output of `stretto doctor --json`"

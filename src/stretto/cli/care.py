@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.metadata
 import json
@@ -20,6 +21,7 @@ from stretto.cli.project import journal_of, root_of
 from stretto.errors import EXIT_OK, EXIT_PROBLEM, StrettoError
 from stretto.journal.sqlite import SqliteJournal
 from stretto.live.words import columns, line, many, size
+from stretto.run.leftovers import clean, leftovers
 from stretto.spec.settings import NAME as SETTINGS
 from stretto.spec.settings import read_settings
 
@@ -38,6 +40,8 @@ def gc(args: Namespace) -> int:
     with journal_of(args) as journal:
         before_us = time.time_ns() // 1000 - args.older * 1_000_000
         done = journal.gc(older_than_us=before_us, dry_run=args.dry_run)
+        if not args.dry_run:
+            asyncio.run(clean(journal.root, journal))
     if args.json:
         data = {"schema": "stretto/gc/1", "dry_run": args.dry_run, **done._asdict()}
         print(json.dumps(data))
@@ -47,7 +51,7 @@ def gc(args: Namespace) -> int:
     for run in done.runs:
         print(f"  {line(run)}")
     if done.live:
-        print(f"outputs stay while a run is live: {', '.join(done.live)}", file=sys.stderr)
+        print(line(f"outputs stay while a run is live: {', '.join(done.live)}"), file=sys.stderr)
     return EXIT_OK
 
 
@@ -63,6 +67,8 @@ class Look(NamedTuple):
 def doctor(args: Namespace) -> int:
     """Prints what was looked at; 1 when something has to be mended."""
     with journal_of(args) as journal:
+        if args.clean:
+            asyncio.run(clean(journal.root, journal))
         looks = [*_installation(), *_model(root_of(args)), *_settings(root_of(args)), *_project(journal)]
     ill = any(look.state == "problem" for look in looks)
     if args.json:
@@ -146,6 +152,7 @@ def _project(journal: SqliteJournal) -> Iterator[Look]:
         yield Look("journal", "absent", f"no runs in {root} yet")
         return
     yield from _permissions(folder)
+    yield from _worktrees(journal)
     findings = journal.verify()
     for finding in findings:
         wrong = finding.severity != "info"
@@ -153,6 +160,15 @@ def _project(journal: SqliteJournal) -> Iterator[Look]:
         yield Look("journal", "problem" if wrong else "ok", f"{finding.message}{at}", finding.fix)
     if not any(finding.severity != "info" for finding in findings):
         yield Look("journal", "ok", f"{many(len(journal.runs()), 'run')}, every event and blob is whole")
+
+
+def _worktrees(journal: SqliteJournal) -> Iterator[Look]:
+    """What runs with worktrees have left behind."""
+    for left in asyncio.run(leftovers(journal.root, journal)):
+        if left.resumable:
+            yield Look("worktrees", "ok", f"{left.says}; `stretto resume {left.run}` goes on with them")
+        else:
+            yield Look("worktrees", "problem", left.says, "stretto doctor --clean")
 
 
 def _permissions(folder: Path) -> Iterator[Look]:

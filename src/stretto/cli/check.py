@@ -32,6 +32,7 @@ from stretto.run.before import reviewed
 from stretto.run.loop import calm_gc
 from stretto.spec.jsonschema import plan_schema
 from stretto.spec.load import inputs_from, load_all
+from stretto.spec.roles import Roles, read_roles
 from stretto.spec.settings import Settings, read_settings
 
 SCHEMA = "stretto/check/1"
@@ -43,13 +44,13 @@ def check(args: Namespace) -> int:
         raise StrettoError("usage", "--dry-run is about --fix", next="`stretto check` itself changes nothing")
     root, on = root_of(args), args.on or DEFAULT_AGENT
     check_agent(on, root)
-    settings = read_settings(root)
+    settings, roles = read_settings(root), read_roles(root)
     history = _history(root, on)
     with calm_gc():
-        found = list(_reviews(args, root, on, settings, history))
-    fixed = fix(args, found, on, settings.catalogue) if args.fix else None
+        found = list(_reviews(args, root, on, settings, roles, history))
+    fixed = fix(args, found, on, settings.catalogue, roles) if args.fix else None
     if fixed is not None and fixed.written:
-        found = list(_reviews(args, root, on, settings, history))
+        found = list(_reviews(args, root, on, settings, roles, history))
     wrong = any(seen.graph is None or seen.standing(strict=args.strict) for seen in found)
     _print(args, found, fixed, ok=not wrong)
     return EXIT_PROBLEM if wrong else EXIT_OK
@@ -65,13 +66,15 @@ def _print(args: Namespace, found: Sequence[Review], fixed: Fixed | None, *, ok:
         paint = Paint(sys.stdout)
         texts = ["\n".join(fixed.lines(paint))] if fixed is not None else []
         if not args.dry_run:
-            texts += ["\n".join(_lines(seen, paint, all=args.all)) for seen in found]
+            texts += ["\n".join(_lines(seen, paint, all=args.all, strict=args.strict)) for seen in found]
         print("\n\n".join(texts))
 
 
-def _reviews(args: Namespace, root: Path, on: str, settings: Settings, history: History) -> Iterator[Review]:
+def _reviews(
+    args: Namespace, root: Path, on: str, settings: Settings, roles: Roles, history: History
+) -> Iterator[Review]:
     """Each plan of the file, as it is now."""
-    for one in load_all(args.plan, args.plan_name, on, settings.catalogue, even_broken=True):
+    for one in load_all(args.plan, args.plan_name, on, settings.catalogue, roles, even_broken=True):
         options = Options(on=on, inputs=_inputs(one.plan, args.inputs, root), catalogue=settings.catalogue)
         yield reviewed(one.plan, one.findings, options, history, bare=one.bare, accept=settings.accept)
 
@@ -118,12 +121,21 @@ def check_data(found: Sequence[Review], *, ok: bool) -> dict[str, Any]:
     }
 
 
-def _lines(seen: Review, paint: Paint, *, all: bool) -> Iterator[str]:
-    """Findings, the checklist of a plan that could be read, and what it comes to."""
-    yield from (rows := list(folded(seen.findings, paint, all=all)))
+def _lines(seen: Review, paint: Paint, *, all: bool, strict: bool) -> Iterator[str]:
+    """Findings, the checklist of a plan that could be read, and what it comes to.
+
+    Hints on the plan as a whole stand on nearly every small plan: they are only named, at the end.
+    """
+    aside = [f for f in seen.findings if f.severity == "info" and not f.tasks and not f.accepted]
+    aside = [] if all or strict else aside
+    told = [finding for finding in seen.findings if finding not in aside]
+    yield from (rows := list(folded(told, paint, all=all)))
     if seen.graph is not None:
         yield from ["", *checklist_lines(seen.checklist, paint), ""][not rows :]
     yield plain(_verdict(seen))
+    if aside:
+        slugs = ", ".join(dict.fromkeys(finding.slug for finding in aside))
+        yield plain(f"not shown, on the plan as a whole: {slugs} (--all shows it)")
 
 
 def _verdict(seen: Review) -> str:

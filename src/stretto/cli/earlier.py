@@ -5,7 +5,7 @@ from __future__ import annotations
 from stretto.errors import StrettoError
 from stretto.journal import Kept
 from stretto.journal.sqlite import SqliteJournal
-from stretto.plan.model import Plan
+from stretto.plan.model import Plan, tasks_in
 from stretto.report import History, read, tasks_of
 from stretto.scheduler.vertex import SUCCEEDED, good
 
@@ -20,6 +20,13 @@ def taken_from(journal: SqliteJournal, plan: Plan, only: str) -> dict[str, Kept]
 
     `plan` is pruned to `only` already. Raises `no-earlier-run`, with what is missing in the newest one.
     """
+    needed = [task.id for task in tasks_in(plan.tasks) if task.isolation and task.id != only.split(".")[-1]]
+    if needed:
+        raise StrettoError(
+            "no-earlier-run",
+            f"{only!r} starts from the branch of {needed[0]!r}, and branches are not taken from earlier runs",
+            next=f"`--until {only}` instead of `--only {only}` runs what it needs too",
+        )
     missing = ""
     runs = [i for i in journal.runs() if i.plan_name == plan.name and not i.run.endswith(SAMPLE)]
     for info in runs[:LOOKED_AT]:

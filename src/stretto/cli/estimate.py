@@ -30,6 +30,7 @@ from stretto.run import NO_CAP, Options
 from stretto.run.before import forecast
 from stretto.spec.load import inputs_from
 from stretto.spec.lock import is_lock
+from stretto.spec.roles import read_roles
 
 
 def estimate(args: Namespace) -> int:
@@ -43,7 +44,7 @@ def estimate(args: Namespace) -> int:
         args, lock = opened(args)
         plan, folder = lock.plan, folder_of(args.plan, lock)
     else:
-        plan = plan_of(args.plan, args.plan_name, args.on or DEFAULT_AGENT, catalogue)
+        plan = plan_of(args.plan, args.plan_name, args.on or DEFAULT_AGENT, catalogue, read_roles(root))
     on = args.on or DEFAULT_AGENT
     check_agent(on, root)
     options = Options(

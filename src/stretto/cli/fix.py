@@ -13,6 +13,7 @@ from stretto.live.words import plain
 from stretto.models import Catalogue
 from stretto.plan.finding import Finding
 from stretto.spec.edit import edited_file, write_edited
+from stretto.spec.roles import BUILTIN, Roles
 
 _COLOURS = {"+": "good", "-": "error", "@": "info"}
 
@@ -45,12 +46,14 @@ class Fixed(NamedTuple):
         yield f"{many(made, 'finding')} {'mended' if self.written or not made else 'would be mended'}"
 
 
-def fix(args: Namespace, found: Sequence[Review], on: str, catalogue: Catalogue) -> Fixed:
+def fix(
+    args: Namespace, found: Sequence[Review], on: str, catalogue: Catalogue, roles: Roles = BUILTIN
+) -> Fixed:
     """Writes what can be mended safely into the plan's file; with --dry-run it only says what it would."""
     findings = [f for seen in found for f in seen.findings if f.mends and not f.accepted]
     if not findings:
         return Fixed((), (), "", False)
-    edited = edited_file(args.plan, [f.mends for f in findings], args.plan_name or None, on, catalogue)
+    edited = edited_file(args.plan, [f.mends for f in findings], args.plan_name or None, on, catalogue, roles)
     written = edited.text != edited.before and not args.dry_run
     if written:
         write_edited(args.plan, edited)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import TextIO
@@ -20,13 +19,15 @@ from stretto.live.lines import LineLog
 from stretto.live.notes import Notes
 from stretto.live.stream import JsonStream
 from stretto.live.view import LiveView
-from stretto.live.words import cap, clock, line, many, usd
+from stretto.live.words import cap, clock, line, many, until, usd
 from stretto.models import BUILTIN, Catalogue
-from stretto.report import History, read, tasks_of
+from stretto.report import History, Merged, merged_of, read, tasks_of
+from stretto.scheduler.policy import RESETS
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
     CANCELLED,
     FAILED,
+    RESULT,
     SKIPPED,
     STATES,
     SUCCEEDED,
@@ -115,7 +116,25 @@ def ending(
     history = history or _history(journal, run, state)
     money = closing(journal, history, catalogue) if history is not None else []
     next = how_to_go_on(run, state, resume_cap(journal, state, catalogue))
-    return [*summary(run, state, notes, seconds, money), *left_lines(journal, state), *filter(None, [next])]
+    merged = merged_of(journal, state)
+    lines = [*summary(run, state, notes, seconds, money), *merged_lines(merged), *left_lines(journal, state)]
+    return [*lines, *filter(None, [next, merged.command if merged is not None else ""])]
+
+
+def merged_lines(merged: Merged | None) -> list[str]:
+    """What the worktrees of a run came to, and which branches stay."""
+    if merged is None:
+        return []
+    all_of = "all work" if not (merged.left or merged.failed) else "what could be merged"
+    what = f"{all_of} is on {line(merged.branch, 200)}" if merged.branch else "no task changed a file"
+    lines = [f"  merged  {what}"]
+    for left in merged.left:
+        files = line(", ".join(left["files"]), 100)
+        lines.append(f"          {line(left['branch'], 200)} is left ({files}): {line(left['why'], 200)}")
+    if merged.failed:
+        names = line(", ".join(merged.failed), 200)
+        lines.append(f"          the branches of tasks that failed are left too: {names}")
+    return lines
 
 
 def _history(journal: Journal, run: str, state: State) -> History | None:
@@ -142,6 +161,8 @@ def summary(run: str, state: State, notes: Notes, seconds: float, money: Sequenc
     """
     counts = [0] * len(STATES)
     for row in state.rows.values():
+        if row.id == RESULT:
+            continue  # no task of the plan; what it came to is told apart
         for k, number in enumerate(row.counts):
             counts[k] += number
     left = sum(counts[:SUCCEEDED])
@@ -215,10 +236,10 @@ def _waits(state: State) -> str:
         left = max(0, ledger.cap_nusd - ledger.committed_nusd)
         what = line(paused.note, 200) or f"the next call may cost {usd(paused.need_nusd)}"
         return f"{what}, and {usd(left)} of the cap is left"
-    until = ""
+    when = "it does not say until when" if paused.why in RESETS else ""
     if paused.until_us is not None:
-        until = f"until {time.strftime('%Y-%m-%d %H:%M', time.localtime(paused.until_us / 1e6))}"
-    return "; ".join(filter(None, [line(paused.note, 200), until]))
+        when = until(paused.until_us)
+    return "; ".join(filter(None, [line(paused.note, 200), when]))
 
 
 def _money(state: State, notes: Notes) -> str:
@@ -257,7 +278,7 @@ def how_to_go_on(run: str, state: State, cap: str = "") -> str:
         return f"to go on: stretto approve {run}, then stretto resume {run}"
     if paused is not None and paused.why == "budget":
         return f"to go on: stretto resume {run} --usd {cap or _next_cap(state)}"
-    waits = paused is not None and paused.why == "quota" and paused.until_us is not None
+    waits = paused is not None and paused.why in RESETS and paused.until_us is not None
     return f"to go on: stretto resume {run}{' --wait-for-reset' if waits else ''}"
 
 

@@ -348,6 +348,12 @@ def _one_run(flags: ArgumentParser) -> None:
     _root(flags)
 
 
+def _doctor(flags: ArgumentParser) -> None:
+    text = "take away the worktrees and merged branches that ended runs have left behind"
+    flags.add_argument("--clean", action="store_true", help=text)
+    _project(flags)
+
+
 def _gc(flags: ArgumentParser) -> None:
     text = "remove runs that ended longer ago than this (default: 30d)"
     flags.add_argument("--older", metavar="TIME", type=duration, default=30 * 86_400, help=text)
@@ -416,6 +422,14 @@ VERBS: dict[str, Verb] = {
         'stretto models pick "Find the root cause of the flaky test"',
         _pick,
     ),
+    "roles": Verb(
+        "roles",
+        "list the roles that tasks can name",
+        "Lists the roles that a task can name (`role: Explore`): the built-in ones, and those of "
+        "`.claude/agents` in the project and in your home. Says what is wrong with their files.",
+        "stretto roles",
+        _project,
+    ),
     "run": Verb(
         "run",
         "carry out a plan",
@@ -482,7 +496,7 @@ VERBS: dict[str, Verb] = {
         "Looks at the installation and at this project: versions, optional parts, permissions, free "
         "space, the journal. Exits with 1 when something has to be mended.",
         "stretto doctor --json",
-        _project,
+        _doctor,
     ),
     "schema": Verb(
         "check",

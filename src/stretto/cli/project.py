@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import Finding, PlanError
 from stretto.plan.model import Plan
 from stretto.spec.load import load
+from stretto.spec.roles import BUILTIN as BUILTIN_ROLES
+from stretto.spec.roles import Roles
 from stretto.spec.settings import Reason, read_settings
 
 DEFAULT_AGENT = "messages"
@@ -81,9 +84,15 @@ def catalogue_to_look_with(root: Path) -> Catalogue:
         return BUILTIN
 
 
-def plan_of(path: Path, name: str, on: str = "messages", catalogue: Catalogue = BUILTIN) -> Plan:
+def plan_of(
+    path: Path,
+    name: str,
+    on: str = "messages",
+    catalogue: Catalogue = BUILTIN,
+    roles: Roles = BUILTIN_ROLES,
+) -> Plan:
     """The plan of a file; warnings go to stderr. Raises PlanError with all findings when it cannot run."""
-    return plan_and_findings(path, name, on, catalogue)[0]
+    return plan_and_findings(path, name, on, catalogue, roles=roles)[0]
 
 
 def plan_and_findings(
@@ -92,9 +101,10 @@ def plan_and_findings(
     on: str = "messages",
     catalogue: Catalogue = BUILTIN,
     accept: Mapping[str, Reason] | None = None,
+    roles: Roles = BUILTIN_ROLES,
 ) -> tuple[Plan, list[Finding]]:
     """The same with all that the compiler said; what is accepted is not printed."""
-    plan, findings, _ = load(path, name, on, catalogue)
+    plan, findings, _ = load(path, name, on, catalogue, roles)
     if plan is None or any(f.severity == "error" for f in findings):
         raise PlanError(findings, str(path))
     for finding in accepted(plan, findings, accept or {}):
@@ -122,6 +132,12 @@ def check_agent(on: str, root: Path) -> None:
 def plan_folder(folder: Path, root: Path) -> str:
     """Where a plan's functions stand, as `run.Options` wants it: empty where that is the root."""
     return "" if folder == root else str(folder)
+
+
+def somebody_is_there() -> bool:
+    """Whether a question would be read and answered: on both sides a terminal, and no build server at it."""
+    ends = (sys.stdin, sys.stderr)
+    return not os.environ.get("CI") and all(end is not None and end.isatty() for end in ends)
 
 
 def confirmed(question: str) -> bool:

@@ -29,6 +29,7 @@ from stretto.cli.project import (
     plan_folder,
     root_of,
     run_named,
+    somebody_is_there,
 )
 from stretto.errors import EXIT_OK, StrettoError
 from stretto.journal.sqlite import SqliteJournal
@@ -44,7 +45,10 @@ from stretto.run.before import forecast, refuse_unticked
 from stretto.run.loop import Loop
 from stretto.spec.load import inputs_from
 from stretto.spec.lock import Lock, is_lock, lock_text
+from stretto.spec.roles import read_roles
 from stretto.spec.settings import read_settings
+
+UNSEEN = "note: tasks in worktrees start from the last commit; your uncommitted changes are not in it"
 
 
 def run(args: Namespace) -> int:
@@ -62,7 +66,7 @@ def run(args: Namespace) -> int:
         plan = lock.plan
     else:
         on, accept = args.on or DEFAULT_AGENT, settings.accept
-        plan, found = plan_and_findings(args.plan, args.plan_name, on, catalogue, accept)
+        plan, found = plan_and_findings(args.plan, args.plan_name, on, catalogue, accept, read_roles(root))
     _check_answers(plan, args.on)
     target = args.only or args.until
     if target:
@@ -175,6 +179,8 @@ class Session:
             with contextlib.suppress(OSError):
                 rest = rest_of(loop.state, self.redo, foreseen_in(self._journal, loop.state))
                 print(plain("\n".join(rest_lines(run, rest))), file=sys.stderr)
+        if loop.isolation is not None and loop.isolation.unseen and not self._args.quiet:
+            print(UNSEEN, file=sys.stderr)
         self.screen.open(run, loop.state, after=self._after)
 
     def finish(self, outcome: Outcome, options: Options, root: Path) -> int:
@@ -200,7 +206,7 @@ class Session:
     def _may_ask(self, outcome: Outcome) -> bool:
         paused = outcome.state.paused
         waits = paused is not None and paused.why == "approval"
-        return waits and sys.stdin is not None and sys.stdin.isatty()
+        return waits and not (self._args.json or self._args.jsonl) and somebody_is_there()
 
     def _approved(self, outcome: Outcome) -> bool:
         paused = outcome.state.paused

@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from stretto.cli.follow import merged_lines
 from stretto.cli.money import attempt_total, choice_lines, money_lines
 from stretto.cli.project import catalogue_to_look_with, journal_of, root_of, run_named
 from stretto.errors import EXIT_OK, StrettoError
@@ -28,6 +29,7 @@ from stretto.report import (
     dollars,
     error_of,
     materialise,
+    merged_of,
     read,
     status_of,
     tasks_of,
@@ -68,7 +70,10 @@ def show(args: Namespace) -> int:
             print(json.dumps(data_of(history, info.live, paths, journal, catalogue)))
         else:
             money = money_lines(journal, history, catalogue)
-            print(plain("\n".join(_run_lines(history, info, money, whole=args.all))))
+            merged = merged_of(journal, history.state)
+            lines = [*_run_lines(history, info, money, whole=args.all), *merged_lines(merged)]
+            lines += [merged.command] if merged is not None and merged.command else []
+            print(plain("\n".join(lines)))
     return EXIT_OK
 
 
@@ -161,6 +166,7 @@ def _run_lines(history: History, info: RunInfo, paid: list[str], *, whole: bool)
         f"  plan {line(history.plan.name)}, started {_when(history.started_us)}, took {took}",
         f"  {', '.join(money)}, {cap(ledger.cap_nusd)}{_tokens(history)}",
         *paid,
+        *_planned_lines(history),
         "",
     ]
     tasks = tasks_of(history.state)
@@ -172,6 +178,16 @@ def _run_lines(history: History, info: RunInfo, paid: list[str], *, whole: bool)
         shown = failed[:FAILURES]
         lines += ["", f"failed ({len(shown)} of {len(failed)} shown):", *_task_table(history, shown)]
     return [*lines, "", f"every task: stretto show {history.run} --all"]
+
+
+def _planned_lines(history: History) -> list[str]:
+    """What planners wrote: how much of it, by which attempt, what it was expected to cost."""
+    lines = []
+    for planned in history.planned:
+        about = f", expected {usd(planned.expected_nusd)}" if planned.expected_nusd else ""
+        lines.append(f"  planned {planned.group}: {many(planned.tasks, 'task')} by {planned.by}{about}")
+        lines += [f"          {line(text, 2 * ERROR_COLUMNS)}" for text in planned.noted]
+    return lines
 
 
 def _tokens(history: History) -> str:

@@ -10,6 +10,7 @@ from stretto.cli.follow import Screen, ending
 from stretto.cli.project import catalogue_to_look_with, journal_of, root_of, run_named
 from stretto.errors import EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_OK, EXIT_PROBLEM
 from stretto.journal.sqlite import SqliteJournal
+from stretto.live.words import plain
 from stretto.report import History, begin
 
 LOOK_EVERY_S = 0.25
@@ -30,7 +31,7 @@ def watch(args: Namespace) -> int:
             live = _follow(journal, history, screen)
         except KeyboardInterrupt:
             screen.close()
-            print(f"\nno longer watching; the run goes on: stretto watch {info.run}", file=sys.stderr)
+            print(plain(f"\nno longer watching; the run goes on: stretto watch {info.run}"), file=sys.stderr)
             return EXIT_INTERRUPTED
         finally:
             screen.close()
@@ -40,7 +41,7 @@ def watch(args: Namespace) -> int:
             lines = ending(journal, info.run, state, screen.notes, history.seconds, history, catalogue)
             if gone:
                 lines[0] = f"run {info.run} interrupted: its process is gone"
-            print("\n".join(lines))
+            print(plain("\n".join(lines)))
     return _code(history)
 
 

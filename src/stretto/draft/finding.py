@@ -21,6 +21,11 @@ _SUPERLATIVE = re.compile(
     r"^(?:\w{3,}est|most|least|top|worst|main|key|critical|weak|risky|priority|promising|crucial)$"
 )
 _NO_SUPERLATIVE = frozenset("test request latest interest rest guest forest contest harvest invest".split())
+_SETTLED = re.compile(
+    r" (?:after|as soon as|once|when) (?:[\w-]+ ){1,3}(?:are|have been) (?:agreed|chosen|clear|decided"
+    r"|defined|fixed|identified|known|laid out|named|picked|settled)(?= )"
+)
+"""Said of the parts, by whoever wants them handed out only then."""
 _SEEKS = frozenset({"seek", "learn", "plan", "decide", "select", "sketch"})
 _JUDGES = frozenset({"judge", "appraise", "check"})
 _TELLS = frozenset({"give", "relate", "compare", "seek", "select", "decide", "learn"})
@@ -40,6 +45,8 @@ def found_first(goal: Goal) -> Sign:
         for _, later in pieces[at + 1 :]:
             if any(t.first in w.EACH and w.singular(t.head) in w.FOUND for t in later.things):
                 return Sign(0.85, f"{piece.said} ... {later.said}", number)
+    if settled := _SETTLED.search(goal.flat):
+        return Sign(0.9, settled[0].strip(), 0)
     for number, piece in pieces:
         if _overturns(piece):
             return Sign(0.8, piece.said, number)

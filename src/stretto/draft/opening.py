@@ -10,7 +10,7 @@ NAMES = 60
 
 ARROW = re.compile(r"\s*(?:->|=>|→|⇒|»)\s*|\s+>\s+")
 _BULLET = re.compile(r"^[ \t]*(?:[-*•–+]|\(?\d{1,3}[.)])[ \t]+(?=\S)", re.MULTILINE)
-_BRACKETS = re.compile(r"\(([^()\n]{3,300})\)")
+_BRACKETS = re.compile(r"(?<!\w)\(([^()\n]{3,300})\)")
 _MARKED = re.compile(r"`([^`\n]{1,40})`|\"([\w./ -]{1,30})\"(?=\s*(?:,|and\b|or\b|&))")
 _FOLDERS = (
     "src|lib|app|apps|services|packages|tests?|docs|home|usr|var|etc|opt|tmp|pkg|cmd|internal|bin|public"

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from stretto.estimate.pieces import (
     CHECK_S,
-    GROWN_MOST,
     UNKNOWN_PARTS,
     Lump,
     Piece,
@@ -122,6 +121,8 @@ class Width(NamedTuple):
     """Of a reduction: the list that it merges, if it is one, and how many values at once."""
     grown: str = ""
     """The path of the task that a planner will add several of."""
+    most: int = 1
+    """How many of them there are thought to be at most."""
 
     @property
     def is_sure(self) -> bool:
@@ -189,7 +190,7 @@ class Places:
             parts = UNKNOWN_PARTS if merged[0] is None else self._widths.sure(merged[0])
             if parts is not None:
                 sure, merged = sure * rounds_of(parts, task.fan_in), None
-        return Width(sure, tuple(lists), merged, piece.element.path if piece.grown else "")
+        return Width(sure, tuple(lists), merged, piece.element.path if piece.grown else "", piece.most)
 
     def counts(self, width: Width) -> list[float]:
         """How many that is at each point."""
@@ -205,7 +206,7 @@ class Places:
         if width.merged is not None and width.merged[0] is not None:
             count *= rounds_of(self.lengths(width.merged[0])[place], width.merged[1])
         if width.grown:
-            count *= drawn(GROWN_MOST, self.share(f"{width.grown} grown", place))
+            count *= drawn(width.most, self.share(f"{width.grown} grown", place))
         return count
 
     def mean(self, width: Width, doubt: Doubt = NO_DOUBT) -> float:

@@ -9,7 +9,7 @@ from math import hypot, log
 from stretto.errors import StrettoError
 from stretto.estimate.course import Course, Pools, course_of
 from stretto.estimate.middle import MIDDLE, Places, Spread, draws_of, middle_of, time_of
-from stretto.estimate.pieces import GROWN_MOST, Piece, drawn
+from stretto.estimate.pieces import Piece, drawn
 from stretto.models.catalogue import UNKNOWN_RATES, Catalogue
 from stretto.plan.graph import Element, Graph
 from stretto.plan.model import Plan
@@ -91,7 +91,7 @@ class Pace:
             owner = piece.element.owner
             if piece.grown and owner is not None:
                 share = self._places.share(f"{piece.element.path} grown", MIDDLE)
-                grown[owner] = piece.element, 1 if self._is_large else drawn(GROWN_MOST, share)
+                grown[owner] = piece.element, 1 if self._is_large else drawn(piece.most, share)
         return course_of(self._graph, self._length, grown)
 
     @cached_property

@@ -13,7 +13,7 @@ from stretto.models.choice import Chooser
 from stretto.models.facts import Facts, facts_of
 from stretto.models.figures import Figure, figure
 from stretto.plan.graph import Element, Graph
-from stretto.plan.model import Expect, Group, Plan, Task
+from stretto.plan.model import Expect, Group, Plan, Task, planned_by
 from stretto.plan.references import only_ref
 from stretto.scheduler.choosing import UNCHOSEN, kind_of_agent
 
@@ -75,6 +75,8 @@ class Piece:
     covered: int = 0
     """How many of it have a kept result."""
     grown: bool = False
+    most: int = 1
+    """Of what a planner adds: how many there are thought to be at most."""
     """It stands for the tasks that a planner will add, each like this one."""
     declares: bool = False
     """What it takes is declared, its checks included."""
@@ -132,11 +134,18 @@ def grown_piece(
     element: Element, plan: Plan, on: str, chooser: Chooser, free: Callable[[str], bool]
 ) -> Piece:
     """One of the tasks that a planner will add: a prompt of which nothing is known yet."""
-    task = Task(id=f"{element.part.id}-grown", prompt=GROWN_PROMPT)
+    assert isinstance(element.part, Task)
+    task = replace(planned_by(element.part), prompt=GROWN_PROMPT)
     place = Element(task, element, f"{element.path}.grown", element.index)
     piece = piece_of(place, plan, on, chooser, free)
     piece.grown = True
+    piece.most = grown_most(element.part)
     return piece
+
+
+def grown_most(planner: Task) -> int:
+    """How many tasks a planner is thought to write at most, of the number that it may."""
+    return min(GROWN_MOST, planner.growth.max) if planner.growth is not None else GROWN_MOST
 
 
 def piece_of(
@@ -157,7 +166,7 @@ def piece_of(
     task = element.part
     assert isinstance(task, Task)
     expect, lump = _declared(element)
-    facts = facts or facts_of(element, plan.name, on, chooser.catalogue, inputs)
+    facts = facts or facts_of(element, plan.name, on, chooser.catalogue, inputs, plan.roles)
     facts = facts._replace(expect=expect)
     agent = task.agent(on)
     piece = Piece(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from stretto.estimate.pieces import (
     CHECK_S,
-    GROWN_MOST,
     UNKNOWN_PARTS,
     Piece,
     Widths,
@@ -101,7 +100,7 @@ class Sampler:
         if task.reduce and task.each is None:
             width = width * _rounds(self._parts(piece.element), task.fan_in)
         if piece.grown:
-            width = width * self._draws(piece.element.path, GROWN_MOST)
+            width = width * self._draws(piece.element.path, piece.most)
         return width
 
     def left(self, piece: Piece) -> Array:

@@ -23,6 +23,7 @@ from stretto.estimate.pieces import (
     Rung,
     Widths,
     drawn,
+    grown_most,
     piece_of,
 )
 from stretto.estimate.sampling import errors_of, points_of
@@ -30,7 +31,7 @@ from stretto.models.catalogue import UNKNOWN_RATES, Catalogue
 from stretto.models.choice import Chooser
 from stretto.models.figures import Figure
 from stretto.plan.graph import Element, Graph
-from stretto.plan.model import Group, Plan, Task, to_data
+from stretto.plan.model import Group, Plan, Task, planned_by, to_data
 from stretto.scheduler.chain import critical_path
 from stretto.scheduler.choosing import Choices
 from stretto.scheduler.pools import SLOTS, UNBOUNDED
@@ -328,10 +329,10 @@ class Play:
             items: list[Any] = over if isinstance(over, list) else [""] * self._length(element)
             self.scheduler.grew(group, "", items)
         elif isinstance(part, Group):
-            tasks = [
-                Task(id=f"t{k}", prompt=GROWN_PROMPT)
-                for k in range(drawn(GROWN_MOST, self._by(element).random()))
-            ]
+            planner = _planner_of(element)
+            count = drawn(grown_most(planner), self._by(element).random())
+            planned = planned_by(planner)
+            tasks = [replace(planned, id=f"t{k}", prompt=GROWN_PROMPT) for k in range(count)]
             self.scheduler.grew_plan(group, "", 1, [to_data(task) for task in tasks])
         else:
             self.scheduler.grew(group, "", [self._parts(group)])
@@ -354,6 +355,14 @@ class Play:
             if isinstance(target, GroupVertex) and target.grown:
                 return sum(member.state == SUCCEEDED for member in target.members)
         return GROWN_MOST
+
+
+def _planner_of(place: Element) -> Task:
+    """Who writes the plan that will stand in this place."""
+    assert place.owner is not None
+    planner = place.owner.members["plan"].part
+    assert isinstance(planner, Task)
+    return planner
 
 
 def plays(stage: Stage, time_s: float, *, least: int, most: int) -> list[Played]:

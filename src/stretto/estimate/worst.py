@@ -8,8 +8,9 @@ from typing import NamedTuple
 from stretto.models import BUILTIN, Catalogue, is_free
 from stretto.models.facts import ladder_of
 from stretto.plan.graph import Element, Graph, build
-from stretto.plan.model import Check, Plan, Task, canonical, to_data
+from stretto.plan.model import Check, Plan, Task, canonical, planned_by, to_data
 from stretto.plan.references import only_ref, refs
+from stretto.plan.role import Role
 from stretto.scheduler.choosing import UNCHOSEN
 from stretto.scheduler.policy import JUDGE_TRIES
 from stretto.workspace.handover import PER_NEED_TOKENS, PER_TASK_TOKENS
@@ -48,8 +49,9 @@ def worst_case(
         if not isinstance(task, Task):
             continue
         if task.grow:
-            unknown += [] if free(on) else [f"{element.path}: the tasks that its planner adds"]
-        priced = list(_calls(element, task, on, free, catalogue))
+            adds = f"{element.path}: the tasks that its planner adds"
+            unknown += [] if free(planned_by(task).agent(on)) else [adds]
+        priced = list(_calls(element, task, on, free, catalogue, plan.roles))
         width = _width(element, graph) if priced else 0
         if width is None:
             unknown.append(f"{element.path}: the length of {task.reduce}")
@@ -80,7 +82,12 @@ def priced_as(usages: Iterable[Mapping[str, int]], model: str, catalogue: Catalo
 
 
 def _calls(
-    element: Element, task: Task, on: str, free: Callable[[str], bool], catalogue: Catalogue
+    element: Element,
+    task: Task,
+    on: str,
+    free: Callable[[str], bool],
+    catalogue: Catalogue,
+    roles: Mapping[str, Role],
 ) -> Iterator[tuple[str, int, int, int]]:
     """(model id, bound of the input, of the output, how often) of the paid calls of one task."""
     agent = task.agent(on)
@@ -89,9 +96,8 @@ def _calls(
     climbs = check is not None or bool(task.climb_to)
     attempts = task.attempts * (len(ladder) if climbs else 1)
     if task.action == "prompt" and not free(agent):
-        bounds = [
-            (catalogue.resolve(name, agent).id, _input(element, task), task.max_tokens) for name in ladder
-        ]
+        told = _input(element, task) + (_bytes(roles[task.role].instructions) if task.role in roles else 0)
+        bounds = [(catalogue.resolve(name, agent).id, told, task.max_tokens) for name in ladder]
         for model, tokens, answer in bounds if climbs else [_dearest(bounds, catalogue)]:
             yield model, tokens, answer, task.attempts
     if check is not None and check.prompt and not free(check.agent(on)):

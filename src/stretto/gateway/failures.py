@@ -41,6 +41,13 @@ BILLING_WORDS = re.compile(
 TRANSIENT = frozenset({408, 409, 425, 429, 499})
 REGAIN = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?")
 
+WINDOW_S = 300.0
+"""Limits a minute never ask for a longer wait: who does has closed a window of hours or days."""
+LONGEST_S = 1e10
+"""What a server says of waits is believed up to some centuries: further on no calendar can show when."""
+LONGEST_WORD = 200
+"""Characters of a server's word for what went wrong."""
+
 # The status that Anthropic would have answered had it known before the stream began.
 STATUS_OF_TYPE = {
     "overloaded_error": 529,
@@ -117,20 +124,28 @@ def problem_in(body: Any, headers: Mapping[str, str], status: int | None = None)
     )
 
 
+def elsewhere(status: int) -> Failure:
+    """The server names another address. Nobody goes there: the prompt and the key are for this one alone."""
+    return Failure(f"HTTP {status}: this is no answer of the API", "task", f"http {status}", charged=False)
+
+
 def of_problem(problem: Problem, now: datetime) -> Failure:
-    """Classifies an error that a server answered."""
+    """Classifies an error that a server answered; `now` is for those that do not say what time they have."""
     status = problem.status
+    now = _their_now(problem.headers or {}, now)
     charged = problem.in_stream or status < 400 or status in MAYBE_CHARGED
     shown = problem.message.strip()[:500] or problem.type or "no reason given"
     text = f"HTTP {status}: {shown}" if status and not problem.in_stream else f"in the stream: {shown}"
     cls, why = _class(problem)
-    word = problem.type or problem.code or f"http {status}"
+    word = (problem.type or problem.code or f"http {status}")[:LONGEST_WORD]
     failure = Failure(text, cls, word, charged, why, limited=status == 429)
     wait_s = _retry_after_s(problem.headers or {}, now)
     if cls == "transient":
         failure.retry_after_s = wait_s
         if wait_s is None and status == 429:
             failure.retry_after_s = _reset_s(problem.headers or {}, now)
+        if status == 429 and (failure.retry_after_s or 0.0) > WINDOW_S:
+            failure.cls, failure.why, failure.reset_s = "run", "quota", failure.retry_after_s
     elif cls == "run":
         failure.reset_s = _regain_s(problem.message, now)
         if failure.reset_s is None:
@@ -172,6 +187,14 @@ def _class(problem: Problem) -> tuple[Literal["transient", "task", "run"], str]:
     if status in TRANSIENT or status >= 500 or status < 400:
         return "transient", ""
     return "task", ""
+
+
+def _their_now(headers: Mapping[str, str], now: datetime) -> datetime:
+    """The server's clock where it tells: by ours, if it goes wrong, its dates would mean nothing."""
+    try:
+        return _aware(parsedate_to_datetime(headers["date"]))
+    except (KeyError, ValueError):
+        return now
 
 
 def _retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -231,22 +254,26 @@ def _duration_s(value: str) -> float | None:
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", value)
     if not parts or "".join(number + unit for number, unit in parts) != value:
         return None
-    return sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+    known = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+    return min(LONGEST_S, sum(float(number) * known[unit] for number, unit in parts))
 
 
 def _number(value: str | None) -> float | None:
-    """A number of seconds that makes sense: finite and not negative."""
+    """A number of seconds that makes sense: not negative, and of this calendar."""
     try:
         number = float(value or "")
     except ValueError:
         return None
-    return max(0.0, number) if math.isfinite(number) else None
+    return min(LONGEST_S, max(0.0, number)) if math.isfinite(number) else None
 
 
 def _until(at: datetime, now: datetime) -> float:
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - now).total_seconds())
+    return min(LONGEST_S, max(0.0, (_aware(at) - now).total_seconds()))
+
+
+def _aware(at: datetime) -> datetime:
+    """What names no zone is in UTC, as an HTTP date with `-0000`."""
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

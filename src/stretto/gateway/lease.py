@@ -31,6 +31,8 @@ class Lease:
         """Why the last call brought no answer; one of class `run` is kept for good."""
         self.bug: Exception | None = None
         """Ours, met on the way; the agent raises it when its client has ended."""
+        self.cut_off: set[str] = set()
+        """Names of the answers that ended at `max_tokens`; their client may ask for the rest by itself."""
         self._revoke = revoke
         self._calls: set[asyncio.Task[None]] = set()
 

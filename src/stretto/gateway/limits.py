@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stretto.gateway.failures import Failure
-from stretto.scheduler.limiter import Left, Told
+from stretto.scheduler.limiter import Left, Stopped, Told
+
+MOST = 10**12
+"""Requests or tokens per minute; a header that says more says nothing."""
 
 
 def told(headers: Mapping[str, str], failure: Failure | None = None) -> Told:
@@ -22,7 +25,13 @@ def told(headers: Mapping[str, str], failure: Failure | None = None) -> Told:
         outputs=_anthropic(headers, "output-tokens"),
         refused=refused,
         wait_us=int((wait_s or 0.0) * 1e6),
+        stopped=_stopped(failure) if failure is not None and failure.cls == "run" else None,
     )
+
+
+def _stopped(failure: Failure) -> Stopped:
+    wait_us = None if failure.reset_s is None else int(failure.reset_s * 1e6)
+    return Stopped(failure.why, failure.error, wait_us)
 
 
 def _anthropic(headers: Mapping[str, str], name: str) -> Left | None:
@@ -40,4 +49,4 @@ def _left(headers: Mapping[str, str], limit: str, left: str) -> Left | None:
         most, rest = int(headers[limit]), int(headers[left])
     except (KeyError, ValueError):
         return None
-    return Left(most, rest) if most > 0 else None
+    return Left(most, rest) if 0 < most < MOST and abs(rest) < MOST else None

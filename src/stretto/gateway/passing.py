@@ -15,7 +15,15 @@ import httpx2
 
 from stretto.gateway.bounds import Prompt, Size
 from stretto.gateway.desk import CallRefused, Grant
-from stretto.gateway.failures import Cut, ErrorEvent, Failure, of_problem, of_transport, problem_in
+from stretto.gateway.failures import (
+    Cut,
+    ErrorEvent,
+    Failure,
+    elsewhere,
+    of_problem,
+    of_transport,
+    problem_in,
+)
 from stretto.gateway.http1 import CutOff, Exchange, Headers
 from stretto.gateway.lease import Lease
 from stretto.gateway.limits import told
@@ -188,9 +196,7 @@ class Passage:
             data = await _all(response.aiter_bytes(), MAX_ERROR_BYTES)
         status, headers = response.status_code, response.headers
         if status < 400:
-            failure = Failure(
-                f"HTTP {status}: this is no Messages API", "task", f"http {status}", charged=False
-            )
+            failure = elsewhere(status)
         else:
             failure = of_problem(problem_in(_json_or_text(data), headers, status), datetime.now(UTC))
         call.failure = failure
@@ -257,6 +263,8 @@ class Call:
         if usage:
             self.passage.lease.sizes.keep(self.passage.prompt, usage)
             self.passage.lease.ended(None)
+        if reading.stop == "max_tokens":
+            self.passage.lease.cut_off.add(reading.id)
         noted = {"kind": "call", "call": self.grant.call, "status": status, "usage": usage, "cost_nusd": cost}
         desk.note(noted | ({"error": failure.error} if failure else {}))
 

@@ -86,8 +86,11 @@ class Gateway:
     async def _serve(self, exchange: Exchange) -> None:
         _, token, *rest = [*exchange.path.split("/", 2), ""]
         lease = self._lease(token)
-        if not _local(_host(exchange.header(b"host"))):
-            await refuse(exchange, 403, "permission_error", "this gateway is for this machine alone")
+        from_page = exchange.header(b"origin") or exchange.header(b"sec-fetch-site")
+        if from_page or not _local(_host(exchange.header(b"host"))):
+            await refuse(
+                exchange, 403, "permission_error", "this gateway is for programs on this machine alone"
+            )
         elif exchange.path == "/":
             await refuse(exchange, 404, "not_found_error", "there is nothing here")
         elif lease is None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from stretto.gateway.desk import Usage
 from stretto.models import Catalogue
 
 MAX_EVENT_BYTES = 40_000_000
 """An event above this size is passed on and not read, so what the call cost stays unknown."""
+
+MOST_TOKENS = 100_000_000
+"""Of one call: a hundred times what the largest model reads."""
 
 USUAL_PLACES = (None, "", "global", "not_available")
 
@@ -54,6 +57,8 @@ class Reading:
 
     def __init__(self, streamed: bool) -> None:
         self.counts = Counts()
+        self.id = ""
+        """The provider's name for the answer."""
         self.model = ""
         """Which model says that it answered."""
         self.stop = ""
@@ -62,6 +67,7 @@ class Reading:
         """The event that says that the server cannot go on."""
         self.streamed = streamed
         self._rest = bytearray()
+        self._looked = 0
         self._data: list[bytes] = []
         self._lost = False
 
@@ -86,12 +92,14 @@ class Reading:
 
     def _lines(self) -> None:
         start = 0
-        for end in _LINE_END.finditer(self._rest):
+        # What was looked through before is not again: a hostile line may come in a million pieces.
+        for end in _LINE_END.finditer(self._rest, self._looked):
             if end.group() == b"\r" and end.end() == len(self._rest):
                 break  # its line feed may come next
             self._line(bytes(self._rest[start : end.start()]))
             start = end.end()
         del self._rest[:start]
+        self._looked = max(0, len(self._rest) - 1)
 
     def _line(self, line: bytes) -> None:
         if line.startswith(b"data:"):
@@ -114,6 +122,7 @@ class Reading:
                 pass  # a text that has one of the words in it
 
     def _message(self, message: dict[str, Any]) -> None:
+        self.id = str(message.get("id") or "")
         self.model = str(message.get("model") or "")
         self.counts.add(message.get("usage"))
 
@@ -142,6 +151,9 @@ def _usage(counts: Mapping[str, Any]) -> Usage | None:
         return None
     detail = counts.get("cache_creation")
     detail = detail if isinstance(detail, dict) else {}
+    said = [*counts.items(), *detail.items()]
+    if not all(believable(count) for name, count in said if name.endswith("_tokens") and count is not None):
+        return None
     hour = _count(detail.get("ephemeral_1h_input_tokens"))
     written = max(
         _count(counts.get("cache_creation_input_tokens")),
@@ -156,8 +168,13 @@ def _usage(counts: Mapping[str, Any]) -> Usage | None:
     }
 
 
+def believable(count: Any) -> TypeGuard[int]:
+    """Whether a server's count of tokens can be true; a call of which one cannot is held at its bound."""
+    return type(count) is int and 0 <= count <= MOST_TOKENS
+
+
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if believable(value) else 0
 
 
 def _json(data: bytes) -> Any:

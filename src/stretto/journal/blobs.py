@@ -13,6 +13,7 @@ from typing import NamedTuple
 from stretto.errors import StrettoError
 from stretto.journal import Blob
 from stretto.journal.failpoint import reach
+from stretto.journal.private import make_folder
 
 SMALL = 4096
 """Blobs up to this many bytes are rows of the database: a file costs two fsyncs, a row none of its own."""
@@ -41,10 +42,8 @@ class BlobFolder:
         changed: dict[Path, None] = {}
         for sha, content in blobs:
             path = self.path(sha)
-            if not path.parent.is_dir():
-                # One by one: `parents=True` would leave the outer one open to everybody.
-                self.folder.mkdir(mode=0o700, exist_ok=True)
-                path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not path.parent.is_dir() or path.parent.is_symlink():
+                make_folder(path.parent, self.folder.parent)
                 changed[self.folder] = None
                 changed[self.folder.parent] = None
             # Also for one that is there: who renamed it may not have synced the folder yet.
@@ -136,7 +135,7 @@ def _holds(path: Path, sha: str, size: int) -> bool:
 def _place(path: Path, content: bytes) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}-{next(_numbers)}.tmp")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

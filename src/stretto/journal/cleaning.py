@@ -13,6 +13,7 @@ from typing import NamedTuple
 from stretto.journal import OUTCOMES, lock
 from stretto.journal.blobs import BlobFolder
 from stretto.journal.database import Places, Reader, open_to_write, unwritable
+from stretto.journal.refusals import is_name
 from stretto.journal.summary import ENDED
 
 _SHA = re.compile(r"[0-9a-f]{64}")
@@ -93,7 +94,7 @@ def _writing(places: Places) -> Iterator[sqlite3.Connection]:
 def _candidates(reader: Reader, older_than_us: int | None) -> list[_Candidate]:
     found = []
     for number, run, status in reader.rows("SELECT number, run, status FROM runs ORDER BY number"):
-        if status not in ENDED:
+        if status not in ENDED or not is_name(run):
             continue
         count, size, last = reader.rows(
             "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(max(at_us), 0) "

@@ -13,6 +13,7 @@ from typing import Any
 from stretto.errors import StrettoError
 from stretto.journal.blobs import sync_folder
 from stretto.journal.codec import damaged, foreign
+from stretto.journal.private import refuse_strange
 
 APPLICATION = 0x53545254
 """`application_id`: "STRT", by which `file` and we know whose database it is."""
@@ -61,6 +62,7 @@ class Places:
         self.wal = self.folder / "stretto.db-wal"
         self.blobs = self.folder / "blobs"
         self.runs = self.folder / "runs"
+        self.worktrees = self.folder / "worktrees"
         self.gate = self.folder / "lock"
         """Shared by every open run, taken alone by gc before it removes what a run might be about to name."""
 
@@ -119,6 +121,8 @@ def open_to_write(places: Places) -> sqlite3.Connection:
     """Makes the folder and the file where there are none. Raises `journal-write` or what reading raises."""
     try:
         places.folder.mkdir(mode=0o700, exist_ok=True)
+        parts = (places.db, places.wal, places.blobs, places.runs, places.worktrees, places.gate)
+        refuse_strange(places.folder, parts, os.geteuid())
         if not places.db.exists():
             _refuse_orphan_log(places)
             _make(places)
@@ -302,7 +306,7 @@ def _fill(draft: Path) -> None:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         os.write(fd, content)
     finally:

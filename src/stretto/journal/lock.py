@@ -75,7 +75,8 @@ def _take(path: Path, how: int, wait_s: float) -> int | None:
     while True:
         for folder in (path.parent.parent, path.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        # Not through a link: the pid is written over whatever lies there.
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)
             if _is(fd, path):

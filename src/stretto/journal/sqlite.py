@@ -44,7 +44,8 @@ class SqliteJournal:
         return self._take(db, begin(run, plan_name, 0), new=True)
 
     def open(self, run: str) -> SqliteRunJournal:
-        if self._number(run) is None:
+        # Also of a name in the journal: it becomes a path, and somebody else may have written it.
+        if self._number(check_name(run)) is None:
             raise unknown_run(run)
         db = open_to_write(self._places)
         return self._take(db, begin(run, "", 0), new=False)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from stretto.lint import context, faults, files, model, money, order, parts, size, vague
+from stretto.lint import (
+    context,
+    faults,
+    files,
+    isolation,
+    model,
+    money,
+    order,
+    parts,
+    planned,
+    size,
+    trust,
+    vague,
+)
 from stretto.lint.scene import Scene
 from stretto.models import is_free
 from stretto.models.choice import Chooser
@@ -28,15 +41,19 @@ OF_TASKS: tuple[Rule, ...] = (
     faults.no_error_handling,
     faults.no_safe_retry,
     faults.no_timeout,
+    trust.trusts_agent,
+    trust.unused_rights,
+    files.write_conflict,
+    files.read_while_written,
+    planned.planned_writes,
 )
-"""Rules that look at one task at a time: they hold in a plan with errors too."""
+"""Rules that hold in a plan with errors too: of one task at a time, or of those whose order is sure."""
 
 OF_PLANS: tuple[Rule, ...] = (
     order.missing_needs,
     order.sequential_bottlenecks,
     order.needless_barriers,
-    files.write_conflict,
-    files.read_while_written,
+    isolation.unseen_changes,
     context.floods_gatherer,
     context.unshared_prefix,
 )

@@ -56,7 +56,7 @@ _OF_VERB: dict[Act, str] = {
         package point preprocess redline render support throttle wire wrap""",
     "join": "aggregate assemble combine consolidate integrate reconcile synthesise unify",
     "judge": "analyse audit code forecast predict project regress scan screen simulate value",
-    "tell": "answer chart document graph illustrate plot tabulate visualise",
+    "tell": "answer chart document graph illustrate plot reply respond tabulate visualise",
     "decide": "agree choose pick recommend select shortlist",
     "run": "book import ingest load play try",
     "send": """announce approve circulate deliver distribute email file forward mail notify pitch post present

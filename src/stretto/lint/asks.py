@@ -57,6 +57,8 @@ class Ask(NamedTuple):
         """The direct object, up to the first preposition."""
         found: list[str] = []
         for word in self.rest:
+            if word.text in ("and", "or") and found:
+                continue  # "Unit and integration tests".
             if word.text in STOP or word.text in PRONOUN:
                 break
             if word.text != NAMED:
@@ -131,6 +133,7 @@ PER = _either(
     r"stands? on (?:its|their) own|of (?:its|their) own\b|its own\b",
     r"one (?:by one|after (?:the other|another))\b",
 )
+_FACTS = _set("claim fact figure source statement value")
 FOR_EACH = _either(r"(?:for|on|to|about) (?:each|every)\b")
 PAGES = _either(
     r"(?:\d+|an?|one|two|three|four|five|six|ten|twenty|several|about|few)[\s-]*(?:(?:to|or|-|–)\s*\w+)?"
@@ -162,7 +165,7 @@ _LITTLE = _either(
 def said_of(text: str, rows: Sequence[Row] = ()) -> Said | None:
     """None where the text asks for no work, or for one result out of all parts."""
     asks = list(asks_of(_masked(text, rows)))
-    per = bool(PER.search(text))
+    per = any(map(_of_parts, PER.finditer(text)))
     each = per or bool(FOR_EACH.search(text))
     work = [ask for ask in asks if ask.works]
     if not work and not each:
@@ -182,6 +185,12 @@ def said_of(text: str, rows: Sequence[Row] = ()) -> Said | None:
     if (_LITTLE.search(text) and not paged) or (joined and not (each and sized)):
         return None
     return Said(text, asks, work, per, each, paged, sized)
+
+
+def _of_parts(found: re.Match[str]) -> bool:
+    """Whether "each X has" speaks of parts, and not of what one text has several of: "each figure with"."""
+    words = found[0].lower().split()
+    return words[0] not in EACH or len(words) < 3 or s.singular(words[1]) not in s.SMALL | _FACTS
 
 
 def takes_thought(ask: Ask) -> bool:
@@ -205,7 +214,7 @@ def _masked(text: str, rows: Sequence[Row]) -> str:
 def asks_of(text: str) -> Iterator[Ask]:
     for sentence in sentences(text):
         front: Quantity | None = None
-        for clause in clauses(sentence.words):
+        for clause in (part for whole in clauses(sentence.words) for part in _before_each(whole)):
             at = order(clause)
             if at is None and clause[0].text in OVER and len(clause) > 3:
                 # "For each office, write", "for the annual report write".
@@ -237,6 +246,17 @@ def asks_of(text: str) -> Iterator[Ask]:
                 yield Ask(verb, rest[at + 1 :], front=own)
                 continue
             yield Ask(verb, rest, front=front)
+
+
+def _before_each(clause: list[Word]) -> Iterator[list[Word]]:
+    """ "Inspect the plans of the depots, and *for each depot* write": cut before what is said of each."""
+    start = 0
+    for at in range(1, len(clause) - 3):
+        follows = clause[at].text in OVER and clause[at + 1].text in EACH
+        if follows and clause[at - 1].text in (",", "and") and start < at - 1:
+            yield clause[start : at - 1]
+            start = at
+    yield clause[start:]
 
 
 def _may_be_verb(word: Word) -> bool:

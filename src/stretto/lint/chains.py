@@ -17,6 +17,8 @@ from stretto.plan.model import Group
 
 LENGTH = 3
 """Tasks in a row from which on it is worth a word."""
+APART = 0.5
+"""Odds that a task uses what the one before it makes, up to which the two are apart."""
 _TURNS = stems(
     """cutover decommission disable drain enable failover flash migrate move patch rebuild reimage
     reindex rotate swap switch update upgrade"""
@@ -127,6 +129,8 @@ def _share_a_file(market: Market, later: Element, earlier: Element) -> bool:
 def _may_need(market: Market, later: Element, earlier: Element) -> bool:
     """Whether the later task may need the earlier one, however weak the evidence is."""
     if later.grows or earlier.grows or _uses(market, later, earlier):
+        return True
+    if (market.odds(later, earlier) or 0.0) > APART:
         return True
     prompt = task_of(later).prompt
     if _SHARED.search(f"{prompt}\n{task_of(earlier).prompt}"):

@@ -22,6 +22,11 @@ class Effect(NamedTuple):
     but: re.Pattern[str] | None = None
     """What may not begin there: another sense of the verb."""
 
+    def takes(self, behind: str) -> bool:
+        """Whether these words can be what the verb is done with."""
+        fits = self.behind is None or self.behind.search(behind) is not None
+        return fits and (self.but is None or not self.but.match(behind))
+
 
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -201,7 +206,10 @@ EFFECTS = (
         "inserts rows",
         _set("insert append add"),
         _re(rf"^{_ANY}{_UP_TO % 3}(?:rows?|records?|tuples?)\b.*\b(?:in|into|to)\b"),
-        _re(rf".*(?:{_FILES}|\b(?:readme|csv|spreadsheet file|header rows?|row numbers?|columns?)\b)"),
+        _re(
+            rf".*\b(?:in|into|to) (?:\S+ ){{0,3}}?\S*(?:{_FILES}|(?<!\S)(?:readme|csv|spreadsheet file)\b)"
+            r"|.*\b(?:header rows?|row numbers?|columns?)\b"
+        ),
     ),
     Effect(
         "inserts rows",
@@ -210,7 +218,7 @@ EFFECTS = (
             r"\binto (?:(?:the|our) )?(?:\S+ )?(?:database|db|crm|warehouse|postgres|mysql|bigquery|snowflake"
             r"|table \S+|\w+\.\w+)\b"
         ),
-        _re(rf".*{_FILES}"),
+        _re(rf".*\binto (?:\S+ ){{0,3}}?\S*{_FILES}"),
     ),
 )
 BY_VERB: dict[str, list[Effect]] = {}
@@ -218,7 +226,32 @@ for _effect in EFFECTS:
     for _verb in _effect.verbs:
         BY_VERB.setdefault(_verb, []).append(_effect)
 
-_ANY_VERB = frozenset(BY_VERB)
+_IRREGULAR = {
+    "bought": "buy",
+    "paid": "pay",
+    "prepaid": "prepay",
+    "put": "put",
+    "repaid": "repay",
+    "resent": "resend",
+    "sent": "send",
+    "submitted": "submit",
+    "transferred": "transfer",
+}
+PARTICIPLES = _IRREGULAR | {
+    (verb if verb.endswith("e") else verb + "e") + "d": verb
+    for verb in BY_VERB
+    if verb not in {*_IRREGULAR.values(), "give", "let", "make", "run", "set", "tell"}
+}
+_TO_BE = re.compile(
+    r"\b(?:should|must|shall|(?:is|are|has|have|needs?|ought) to) (?:please |now )?be "
+    r"(?:\w+ and (?:then )?)?(\w[\w-]*)"
+)
+_CONDITION = re.compile(
+    r"\b(?:after|as soon as|because|before|each time|how|if|once|that|until|when|whenever|where|whether|which"
+    r"|while|who)\b"
+)
+"""Words before a passive that make it a rule of something else, and not what is wanted now."""
+_ANY_VERB = frozenset(BY_VERB) | frozenset(PARTICIPLES)
 _WORD = re.compile(r"[a-z][a-z-]+")
 """A quick look before a text is read word by word: most have no such verb."""
 
@@ -283,7 +316,7 @@ def effect_of(task: Task) -> str | None:
 def _of_words(text: str) -> str | None:
     if _ANY_VERB.isdisjoint(_WORD.findall(text.lower())):
         return None
-    effect = next(_effects(text), None)
+    effect = next(_effects(text), None) or _wished(text)
     return None if effect is None or _SAFE.search(text) else effect
 
 
@@ -299,6 +332,24 @@ def _effects(text: str) -> Iterator[str]:
             if said is not None and not _goes_on(before):
                 yield said
             before = " ".join(word.text for word in words)
+
+
+def _wished(text: str) -> str | None:
+    """What is to be done, where no order is given at all: "the invoices are to be paid by transfer"."""
+    found = [clause for sentence in sentences(text) for clause in clauses(sentence.words)]
+    if any(order(words) is not None for words in found):
+        return None
+    for words in found:
+        said = " ".join(word.text for word in words if word.text != ",")
+        wish = _TO_BE.search(said)
+        verb = PARTICIPLES.get(wish[1]) if wish else None
+        if wish is None or verb is None or _CONDITION.search(said, 0, wish.start()):
+            continue
+        behind = f"{said[: wish.start()].strip()}{said[wish.end() :]}"
+        for effect in BY_VERB[verb]:
+            if effect.takes(behind):
+                return effect.said
+    return None
 
 
 def _goes_on(before: str) -> bool:
@@ -319,9 +370,7 @@ def _of_clause(words: list[Word]) -> str | None:
     if verb in _NOUNS and not _DETERMINED.match(behind) and not _NAME_BEHIND.match(behind):
         return None
     for effect in BY_VERB.get(verb, ()):
-        if effect.behind is not None and not effect.behind.search(behind):
-            continue
-        if effect.but is None or not effect.but.match(behind):
+        if effect.takes(behind):
             return effect.said
     return None
 

@@ -75,6 +75,8 @@ def _found_in(scene: Scene) -> dict[Element, Found]:
     if found is None:
         found = _FOUND[scene] = {}
         for element in scene.tasks:
+            if task_of(element).isolation:
+                continue  # its files are its own, and are merged
             reading = reading_of(task_of(element))
             if reading.paths:
                 found[element] = Found(reading, list(writes(element, reading)))
@@ -151,9 +153,15 @@ def _colliding(scene: Scene, elements: list[Element]) -> list[Element]:
     found: set[Element] = set()
     for at, one in enumerate(elements):
         for other in elements[at + 1 : at + COMPARED]:
-            if not (one in found and other in found) and scene.ordering.side_by_side(one, other):
+            if not (one in found and other in found) and _may_meet(scene, one, other):
                 found |= {one, other}
     return [element for element in elements if element in found]
+
+
+def _may_meet(scene: Scene, one: Element, other: Element) -> bool:
+    """Whether the two may run at once; what waits for a task that does not exist may wait for any."""
+    ordering = scene.ordering
+    return not (ordering.unsure(one) or ordering.unsure(other)) and ordering.side_by_side(one, other)
 
 
 def _conflict(scene: Scene, elements: list[Element], name: str) -> Finding:
@@ -276,7 +284,7 @@ def _meetings(
         for reader in readers[:COMPARED]:
             for writer in writers:
                 pair = reader.element, writer.element
-                if pair not in told and scene.ordering.side_by_side(*pair):
+                if pair not in told and _may_meet(scene, *pair):
                     told.add(pair)
                     yield writer, reader
                     break

@@ -39,9 +39,15 @@ _TURNS = {
     r"(?:sort|straighten) out": "tackle",
     r"(?:sort|straighten) (?!out)([\w' -]{2,40}?) out": r"tackle \1",
     rf"{_TAKE} ((?!back)[\w' -]{{2,40}}?) (?:in(?:to)? (?:\w+ )?(?:shape|order)|{_FAR})": r"tackle \1",
-    r"(?:push|move|drive) ([\w' -]{2,40}?) (?:forward|along|ahead)": r"tackle \1",
+    r"(?:push|move|drive|take) ([\w' -]{2,40}?) (?:forward|along|ahead|further)": r"tackle \1",
+    r"(?:continue|carry on|go on|proceed) with": "tackle",
+    r"^consider(?! (?:whether|if|how|that))": "ponder",
+    r"see (?:what|where|how) [\w' -]{0,20}?(?:can|could) be (?:better|improved)(?: (?:in|about))?": "improve",
+    r"^(?:adapt|add|adjust|change|refactor|update) [\w' -]{0,30}?(?:as|if|where|wherever) "
+    r"(?:appropriate|necessary|needed|required|it makes sense)$": "tackle something",
     r"(?:prepare|get ready) for": "ready-for",
     r"(?:talk|speak|reach out) to|(?:follow up|touch base|catch up|liaise) (?:on|with)": "talk-to",
+    r"(?:communicate|coordinate|keep in touch) with": "talk-to",
     r"(?:think|reflect) (?:about|on)|have a think (?:about|on|over)|give (?:some )?thought to": "ponder",
     r"(?:touch|spruce|brush|smarten|polish|jazz|fix) up": "polish",
     r"(?:clean|tidy)[- ](?:up|out)|do (?:a|an|the) (?:clean-?up|cleaning) of": "neaten",
@@ -54,7 +60,14 @@ _TURNS = {
     r"do what(?:ever)? (?:you|we) can(?: about| for| with)?": "do something about",
     r"see what (?:can be done|(?:you|we) can do)(?: about| with| for)?": "do something about",
     r"see what you can find|(?:look|dig|poke) around": "find something",
+    r"it would be (?:good|great|lovely|nice) if (?:also )?([\w' -]{2,40}?) (?:becomes?"
+    r"|gets?|got|were|was|looks?|looked) (?:more |a (?:bit|little) (?:more )?)?(\w+)": r"make \1 \2",
+    r"front end": "frontend",
+    r"back end": "backend",
+    r"^be (?:a bit |less |more )(?:\w+) (?:about|in|on|towards?|with)": "tackle",
     # What stands for an object.
+    r"(?:as|like) (?:discussed|agreed|always|before|usual|last (?:month|time|week|year))$": "whatnot",
+    r"(?:the )?same as (?:always|before|usual|last (?:month|time|week|year))": "whatnot",
     r"odds and ends|bits and (?:pieces|bobs)|loose ends|side of (?:things|it)|the usual": "whatnot",
     rf"more of (?:the same|that)|what(?:ever)?(?:'s| is| are| else)? (?:is )?(?:{_OPEN})": "whatnot",
     r"(?:as|what(?:ever)?) you (?:see fit|think (?:is |it )?(?:best|right|fit)|like|want)": "whatnot",
@@ -129,15 +142,17 @@ QUALITIES = _set(
     performance productivity quality readability reliability security speed stability usability ux"""
 )
 METRICS = _set(
-    """awareness business conversion conversions cost costs customer efficiency engagement expenses
-    growth morale performance productivity profit profits quality reach revenue sales satisfaction
-    spending traffic visibility"""
+    """awareness business conversion conversions cost costs customer culture efficiency engagement expenses
+    growth loyalty mood morale motivation performance productivity profit profits quality reach retention
+    revenue sales satisfaction spending traffic trust visibility wellbeing well-being"""
 )
+ABSTRACT = ("ability", "fulness", "iness", "ivity")
+"""Endings of nouns for how something is: of people and systems they say as little as `METRICS`."""
 TROUBLES = _set("bug bugs concern concerns defect defects error errors issue issues problem problems")
 CHANGES = _set(
-    """adjustment adjustments change changes cleanup correction corrections enhancement enhancements fix
-    fixes improvement improvements modification modifications optimisation optimisations optimization
-    optimizations tweak tweaks update updates upgrades"""
+    """adjustment adjustments change changes cleanup cleanups correction corrections enhancement
+    enhancements fix fixes improvement improvements modification modifications optimisation
+    optimisations optimization optimizations tweak tweaks update updates upgrades"""
 )
 RESEARCH = _set("analysis brainstorming cleanup digging investigation research testing thinking")
 PRODUCTS = _set("charts code content documents features images material materials posts slides text texts")
@@ -145,9 +160,9 @@ PRODUCTS = _set("charts code content documents features images material material
 
 # How something is to be, without a measure.
 PRAISE = _set(
-    """amazing awesome better clean compelling cool engaging exciting fine fun good great happen happy
-    interesting modern nice nicer ok okay perfect pop prettier pretty professional proper properly right
-    robust shine smooth smoother stronger well work working works"""
+    """amazing attractive awesome beautiful better clean compelling cool engaging exciting fine fun
+    good great happen happy interesting modern nice nicer ok okay perfect pop prettier pretty
+    professional proper properly right robust shine smooth smoother stronger well work working works"""
 )
 DEGREE = _set("cleaner clearer cleverer easier fancier faster leaner modern quicker simpler smarter")
 
@@ -165,6 +180,9 @@ LOOSE = _set("additional few further general misc miscellaneous more other rando
 
 WONDERFUL = _set("amazing awesome better cool good great nice nicer perfect prettier pretty")
 """Praise that is no measure of anything."""
+
+WORK = _set("action actions item items part parts point points step steps task tasks topic topics work")
+"""What "the remaining" of it is, only its author knows."""
 
 REMAINING = _set("leftover other others remaining rest usual")
 """What is known only to who remembers what was done before."""
@@ -204,10 +222,14 @@ GROUPS = {
 }
 """Verbs that ask for no result, by what has to stand behind them to make one."""
 
-ALONE = _set("continue finish fix handle help improve investigate optimise optimize polish proceed tackle")
+ALONE = _set(
+    "continue finish fix handle help improve investigate neaten optimise optimize polish proceed tackle"
+)
 """Verbs that are nothing without an object."""
 
 _WHERE = PERSONS | SYSTEMS | FIELDS
+ALL_WIDE = _WHERE | PURSUITS | QUALITIES
+"""What by itself is no task: "monitoring"."""
 NEAR = {
     "any": _WHERE | PURSUITS | QUALITIES,
     "look": _WHERE | PURSUITS | QUALITIES,
@@ -215,7 +237,7 @@ NEAR = {
     "talk": PERSONS,
     "field": _WHERE,
     "lead": _set("agents everyone people process project projects staff team teams work"),
-    "into": _WHERE | TROUBLES,
+    "into": _WHERE | TROUBLES | QUALITIES,
     "check": _WHERE - _set("api apis compliance content pipeline privacy process"),
     "ensure": QUALITIES | _set("compliance success"),
     "improve": _WHERE | QUALITIES | METRICS,
@@ -232,10 +254,12 @@ TRIGGERS = (
     | FILLERS
     | CHANGES
     | _set(
-        """attend bring brush carry catch clean deal dig drive fiddle figure finish follow get go have inquire
-        jazz keep knock lend liaise look maybe mess more move needful perhaps pitch play poke prepare push put
-        reach reflect same see smarten sort speak speed spend spruce stay straighten take talk think tidy
-        tinker touch toy usual what what's whip work wrap you"""
+        """adapt adjust agreed always attend become becomes before bring brush carry catch change
+        clean communicate consider coordinate deal dig discussed drive fiddle figure finish follow
+        frontend get go have inquire jazz keep knock lend liaise look maybe mess more move needful
+        next perhaps pitch play poke prepare push put reach refactor reflect remaining research same
+        see smarten sort speak speed spend spruce stay straighten take talk think tidy tinker touch
+        toy update usual what what's whip work wrap you"""
     )
 )
 """One of these stands in every prompt that the rules have to look at."""

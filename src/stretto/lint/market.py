@@ -16,7 +16,10 @@ from stretto.lint.phrases import KNOWN, Mention
 from stretto.lint.reading import declared_of, reading_of
 from stretto.lint.scene import Scene, task_of
 from stretto.lint.shelf import Shelf
+from stretto.lint.sketch import sketch_of
 from stretto.lint.stages import Place, dangling, place_of
+from stretto.lint.ties import MOST, Ties
+from stretto.lint.vague import lack_of
 from stretto.plan.graph import Element
 
 _CONTAINERS = frozenset(
@@ -43,6 +46,10 @@ _CROWD = 40
 """More goods under one head noun are looked at only where another word fits too."""
 _MOST = 50_000
 """Goods that are looked at for one plan; then it is a list of like tasks, in which nobody means one."""
+LIKELY = 0.8
+"""Odds from which the texts alone say that a task uses what another makes."""
+UNLIKELY = 0.05
+"""Odds below which the things that two tasks speak of are not believed to be one."""
 
 Offers = dict[Element, tuple[int, Good]]
 """Who could fill a want, how surely, and with what."""
@@ -53,7 +60,7 @@ class Source(NamedTuple):
 
     element: Element
     score: int
-    kind: Literal["made", "got", "altered", "said", "file", "stage"]
+    kind: Literal["made", "got", "altered", "said", "file", "stage", "likely"]
     said: str
     """The thing in the words of the task that uses it: "collected questions", "data/raw.csv"."""
 
@@ -72,6 +79,7 @@ class Market:
         self.elements = prompted if len(prompted) <= READ_MOST else []
         """The tasks whose words are read, in the order of the plan."""
         few = bool(self.elements) or not prompted
+        self._place = {element: number for number, element in enumerate(self.elements)}
         self.readings = {e: reading_of(task_of(e)) if few else declared_of(task_of(e)) for e in scene.tasks}
         self.trades: dict[Element, Trade] = {e: trade_of(self.readings[e]) for e in self.elements}
         self._by_head: dict[str, list[tuple[Element, Good]]] = {}
@@ -105,11 +113,18 @@ class Market:
                 self._keep(found, taken.user, Source(taken.maker, 9, "file", taken.path))
         self._one_way(found)
         self._complete(found)
+        self._weigh(found)
         return found
 
     @cached_property
     def places(self) -> dict[Element, Place]:
         return {element: place_of(self.readings[element], self.trades[element]) for element in self.elements}
+
+    @cached_property
+    def ties(self) -> Ties:
+        """How likely the tasks whose words are read need each other, by their places in `elements`."""
+        few = self.elements if len(self.elements) <= MOST else []
+        return Ties([sketch_of(task_of(e).prompt, self.readings[e], self.trades[e]) for e in few])
 
     def may_use(self, user: Element, maker: Element) -> bool:
         """Whether anything at all says that a task uses what another makes."""
@@ -307,6 +322,58 @@ class Market:
         for user, maker in dangling(self.places, self.trades, makers):
             if not self._ordered or not self._order.waits(user):
                 self._keep(found, user, Source(maker, SURE, "stage", self.places[user].stage))
+
+    # What both texts say as a whole
+
+    def _weigh(self, found: Sources) -> None:
+        """Drops what is most unlikely by all that two texts show, and adds what is most likely."""
+        if not 2 <= len(self.elements) <= MOST:
+            return
+        for user, sources in found.items():
+            for maker, source in list(sources.items()):
+                odds = self.odds(user, maker)
+                if source.kind != "file" and odds is not None and odds < UNLIKELY:
+                    del sources[maker]
+        for user, maker in self._likely([e for e in self.elements if not found[e]]):
+            if user not in found[maker] and not _leads(found, user, maker):
+                self._keep(found, user, Source(maker, 1, "likely", ""))
+
+    def _likely(self, users: Iterable[Element]) -> list[tuple[Element, Element]]:
+        """Those of the users that wait for nothing, with a maker above them, the likeliest first."""
+        pairs: list[tuple[float, int, int]] = []
+        for user in users:
+            if self._order.waits(user):
+                continue  # What it points to is handed over already.
+            mine, vague = self._place[user], lack_of(task_of(user).prompt) is not None
+            for theirs, maker in enumerate(self.elements[:mine]):
+                odds = self.ties.odds(mine, theirs)
+                if (
+                    odds >= LIKELY
+                    and self._may_come(maker, user)
+                    and self.ties.evident(mine, theirs, vague=vague)
+                ):
+                    pairs.append((-odds, mine, theirs))
+        return [(self.elements[mine], self.elements[theirs]) for _, mine, theirs in sorted(pairs)]
+
+    def odds(self, user: Element, maker: Element) -> float | None:
+        """How likely a task uses what another makes, by all that the two texts show; None of long plans."""
+        if user not in self._place or maker not in self._place or len(self.elements) > MOST:
+            return None
+        mine, theirs = self._place[user], self._place[maker]
+        return self.ties.odds(mine, theirs, moved=theirs > mine)
+
+
+def _leads(found: Sources, user: Element, maker: Element) -> bool:
+    """Whether a task uses something of the maker already, directly or by others."""
+    open_, seen = [user], {user}
+    while open_:
+        for other in found[open_.pop()]:
+            if other is maker:
+                return True
+            if other not in seen:
+                seen.add(other)
+                open_.append(other)
+    return False
 
 
 def _is_one_file(goods: list[Good]) -> bool:

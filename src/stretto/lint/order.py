@@ -24,6 +24,7 @@ _SAYS = {
     "said": "`{user}` uses the {said} of `{maker}`",
     "file": "`{user}` reads {said}, which `{maker}` writes",
     "": "`{user}` goes by what `{maker}` does",
+    "likely": "by their words, `{user}` goes on from what `{maker}` does",
     "stage": "`{user}` goes on where `{maker}` ends, and names nothing else to work on",
 }
 
@@ -32,7 +33,7 @@ def missing_needs(scene: Scene) -> Iterator[Finding]:
     """Tasks that use what another makes, with nothing that makes them wait for it."""
     for number, (user, source) in enumerate(_unordered(scene, market_of(scene))):
         maker = source.element
-        said = _SAYS[source.kind if source.said else ""].format(
+        said = _SAYS[source.kind if source.said or source.kind == "likely" else ""].format(
             user=user.path, maker=maker.path, said=source.said
         )
         lost = scene.prices.rest_of(user) if number < PRICED else Figures(None, None)

@@ -18,12 +18,20 @@ class Ordering:
         self._past: dict[Element, int] = {}
         """Of each task, the bits of those that are over when it starts."""
         reached: dict[tuple[Element, bool], int] = {}
-        order, _ = order_of(graph)
+        order, cycles = order_of(graph)
+        lost = {path for problem in graph.problems for path in (problem.path, *problem.others)}
+        lost |= {element.path for cycle in cycles for element in cycle}
+        self._unsure: set[Element] = set()
+        unsure: set[tuple[Element, bool]] = set()
         for point in order:
             past = 0
-            for earlier in points_before(point):
-                past |= reached.get(earlier, 0)
             element = point[0]
+            earlier = list(points_before(point))
+            for one in earlier:
+                past |= reached.get(one, 0)
+            if lost and (element.path in lost or not unsure.isdisjoint(earlier)):
+                unsure.add(point)
+                self._unsure.add(element)
             if element in self._bit:
                 self._past[element] = past
                 past |= self._bit[element]
@@ -32,6 +40,10 @@ class Ordering:
     def before(self, first: Element, second: Element) -> bool:
         """True if `first` is over whenever `second` starts."""
         return bool(self._past[second] & self._bit[first])
+
+    def unsure(self, element: Element) -> bool:
+        """True if a need that leads nowhere, or a circle, stands before it: then it may wait for anything."""
+        return element in self._unsure
 
     def waits(self, element: Element) -> bool:
         """True if any task at all is sure to be over before this one starts."""

@@ -76,6 +76,9 @@ _FUNCTION = re.compile(r"[a-z]+(?:_[a-z]+)+$|[a-z]+[A-Z]\w*$")
 _RANGE = re.compile(r"\b([A-Za-z]+s) (\d{1,4}) ?(?:to|-|–|through) ?(\d{1,4})\b")
 _FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _WRAPPED = re.compile(r"\n[ \t]*(?=[a-z])")
+_DASH = re.compile(r"(?<=\w) - (?=\w)")
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
+"""In a row it makes a choice of it."""
 _OPEN = re.compile(r"\b(?:about|for|in|of|on)[ \t]*$")
 _MAKING = re.compile(
     r"\b(?:(?:work|draw|write|set|think|code|make) (?:out|up)|put together|come up with)\b", re.IGNORECASE
@@ -95,7 +98,7 @@ def parts_of(prompt: str) -> Parts | None:
     """The parts that a prompt gives to one agent; None where there are none, or they belong together."""
     if not 16 <= len(prompt) <= LONGEST or not _may_divide(prompt):
         return None
-    text = s.plain(_FENCED.sub(" ", prompt))
+    text = _DASH.sub(": ", s.plain(_FENCED.sub(" ", prompt)))
     # One verb for each turn that makes something: "draw up", "work out", "bring ... up to date".
     text = without_counts(_UP_TO_DATE.sub(r"revise \1", _MAKING.sub("prepare", text)))
     lines = lines_of(text)
@@ -123,7 +126,11 @@ def _of_words(text: str, whole: str) -> Parts | None:
     said = said_of(text, found)
     if said is None:
         return None
-    rows = [(number, row) for number, row in enumerate(found) if not _aspects(row.names)]
+    rows = [
+        (number, row)
+        for number, row in enumerate(found)
+        if not _aspects(row.names) and not _OR.search(text[row.start : row.end])
+    ]
     for ask in said.work:
         quantity = quantity_in(ask.rest)
         if quantity is not None and _divides(ask, quantity, said):
@@ -137,7 +144,8 @@ def _of_words(text: str, whole: str) -> Parts | None:
     for number, row in rows:
         # "Priorities, order and RTO for each class": that is said of the last name only.
         only_the_last = not said.per and FOR_EACH.match(text[row.end :].lstrip())
-        if not only_the_last and _each_by_itself(row, _around(number, said), said):
+        holder = _around(number, said)
+        if not only_the_last and (_each_by_itself(row, holder, said) or _one_each(row, holder, said)):
             return Parts(row.names, len(row.names), row.noun, _with_gap(whole, row.names))
     return None
 
@@ -182,11 +190,14 @@ def _divides(ask: Ask, quantity: Quantity, said: Said) -> bool:
         moved = ask.verb in ("move", "transfer") and (quantity.noun == "scripts" or quantity.number < 5)
         return not lead and not moved and s.singular(quantity.noun) in s.CODE
     if not lead or (ask.act and lead in ("of", "for", "on")):
-        if _runs(ask, quantity, said) or _read_for_another(ask, quantity, said):
+        coded = ask.verb == "code" and s.singular(quantity.noun) in s.TEXTS  # by a code book
+        if coded or _runs(ask, quantity, said) or _read_for_another(ask, quantity, said):
             return False
         document = quantity.number > 0 and s.singular(quantity.noun) in s.DOCUMENTS
         own = said.each and quantity.number > 0 and (said.per or said.paged)
         own = own or (said.per and quantity.each and said.sized)
+        # To port, audit or rewrite a thing is work, whatever it is.
+        own = own or (ask.verb in s.WHOLE and not lead and quantity.number > 0 and not quantity.small)
         return quantity.sizeable or document or own
     return _divides_behind(lead, ask, quantity, said)
 
@@ -217,6 +228,8 @@ def _divides_behind(lead: str, ask: Ask, quantity: Quantity, said: Said) -> bool
     if not quantity.each:
         if counted and said.per and quantity.sizeable and ask.verb in s.LIGHT:
             return True
+        if lead == "of" and ask.verb in s.JUDGING and ask.many and quantity.number and quantity.sizeable:
+            return True  # "Review the onboarding flows of our eight competitors."
         if ask.writes:
             return ask.many and (quantity.sizeable or counted)
         return lead == "of" and ask.many and ask.head in s.DOCUMENTS and quantity.sizeable
@@ -233,7 +246,7 @@ def _fronted(ask: Ask, quantity: Quantity, said: Said) -> bool:
     if quantity.small or ask.head in s.SMALL or ask.product[:1] == ["one"]:
         return False
     return (
-        (quantity.sizeable and quantity.each)
+        (quantity.sizeable and (quantity.each or (said.per and quantity.number > 0)))
         or said.paged
         or (ask.verb in s.WRITING and ask.head in s.DOCUMENTS)
     )
@@ -280,7 +293,7 @@ def _each_by_itself(row: Row, ask: Ask | None, said: Said) -> bool:
     if ask.writes and not ask.act and ask.many and row.lead in OVER | {"to"}:
         return _products(row, ask, said)
     several = len(row.names) >= SEVERAL
-    if several and ask.verb in s.JUDGING and row.lead in ("at", "in", "of") and _whole(ask, said):
+    if several and ask.verb in s.JUDGING and row.lead in OVER | {"at", "with"} and _whole(ask, said):
         return True
     if ask.act or ask.verb in ("research", "study", "survey"):
         known = row.lead in ("in", "of") and (several or _of_kind(row, ask))
@@ -292,6 +305,12 @@ def _whole(ask: Ask, said: Said) -> bool:
     """ "Audit *the warehouses* in Leeds, York, Hull and Derby", for no text about all of them."""
     others = [one for one in said.asks if one is not ask and one.verb in s.WRITING]
     return ask.many and ask.head in s.SIZEABLE and (said.each or not any(one.product for one in others))
+
+
+def _one_each(row: Row, ask: Ask | None, said: Said) -> bool:
+    """ "Check the leases of A, B, C and D, and write *a memo per lease*"."""
+    made = (one for one in said.work if one is not ask and one.verb in s.WRITING and one.head in s.DOCUMENTS)
+    return ask is not None and ask.many and said.per and len(row.names) >= SEVERAL and any(made)
 
 
 def _direct(row: Row, ask: Ask) -> bool:
@@ -306,7 +325,9 @@ def _products(row: Row, ask: Ask, said: Said) -> bool:
     if ask.head == "test" and all(_FUNCTION.match(name) for name in row.names):
         return False
     enough = len(row.names) >= SEVERAL or _of_kind(row, ask) or said.sized
-    return enough and (ask.head in s.DOCUMENTS | s.LESSER or ask.product[-1] in s.MASS or said.sized)
+    return enough and (
+        ask.head in s.DOCUMENTS | s.LESSER | s.SIZEABLE or ask.product[-1] in s.MASS or said.sized
+    )
 
 
 def _of_kind(row: Row, ask: Ask) -> bool:

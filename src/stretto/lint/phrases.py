@@ -97,6 +97,8 @@ class Phrases:
         """The phrase just closed ends with what was done to the thing: "the names *listed*"."""
         self._apart = self._cut = False
         """A comma stands before what leads in this phrase."""
+        self._row = self._held = False
+        """The last word was a path, or goes on with a list of paths; nouns stood right before that path."""
         self._clear()
         if points and words and words[0].text == "that":
             self._article = "this"
@@ -112,6 +114,8 @@ class Phrases:
         self._count = 0
 
     def _take(self, text: str) -> None:
+        if self._row and text not in (",", "and", "or") and not text.startswith(TOKEN):
+            self._behind_a_path(text)
         if text in STOP or text in _LEADS:
             self._led(text)
         elif text in BEGINS:
@@ -133,6 +137,13 @@ class Phrases:
                 self._lead = "," if self._lead == "about" else self._lead  # "about 900 words"
         elif text not in _PLAIN:
             self._nouns.append(text)
+
+    def _behind_a_path(self, text: str) -> None:
+        """ "The way spec.md *lays* it down", "what plan.md *wanted*": the path is gone by."""
+        self._row = False
+        told = self.spots[-1].lead in _RELATIVE or (self._held and text.endswith("s"))
+        if told and text not in STOP and look_up(text).action:
+            self.spots[-1] = self.spots[-1]._replace(lead="given", before="")
 
     def _led(self, text: str) -> None:
         """A word that leads in the next phrase, or goes on with a list."""
@@ -179,9 +190,13 @@ class Phrases:
                 self._lead = ""
 
     def _spot(self, token: str) -> None:
-        held = bool(self._nouns)
+        held = self._held = bool(self._nouns)
         self._close()
-        self.spots.append(Spot(int(token[len(TOKEN) :]), self._lead, self._before()))
+        row = self._row and not held and self._lead in (",", "and", "or")
+        # "On the basis of a.md, b.md and c.md."
+        lead, before = self.spots[-1][1:] if row else (self._lead, self._before())
+        self.spots.append(Spot(int(token[len(TOKEN) :]), lead, before))
+        self._row = True
         if self.mentions and (held or self._lead in ("in", "at", "under", "from", "inside")):
             self.mentions[-1] = self.mentions[-1]._replace(place=token)
         self._lead = self._lead and ","

@@ -87,6 +87,8 @@ _READS = _set(
     """about across against based by following for from given like of on over per see than through using
     via with"""
 )
+_SOURCED = _set("based following from given of using with")
+"""What leads in what something is made from, where no verb says so."""
 _KNOWN = _set("against by from named per that to using which with")
 """What leads in a thing that a file is the place of, and not the place of what is made."""
 _TOPICS = _set("about for of on")
@@ -177,7 +179,7 @@ def _clause(words: list[Word], label: set[str] | None, paths: list[Path]) -> tup
     said = words[start].text
     verb = root(said)
     act, rest = parted(said, act_of(verb), words[start + 1 :])
-    while rest and rest[0].text in PARTICLE and rest[0].text not in _LOOSE:
+    while rest and rest[0].text in PARTICLE and rest[0].text not in _LOOSE and not _leads_a_path(rest):
         rest = rest[1:]
     phrases = Phrases(rest, act not in ("judge", "tell", "get"))
     mentions = phrases.mentions
@@ -187,6 +189,9 @@ def _clause(words: list[Word], label: set[str] | None, paths: list[Path]) -> tup
     roles = {spot.path: _role(act, verb, spot, paths[spot.path]) for spot in phrases.spots}
     if not mentions and verb in _DROPS:
         roles = {spot.path: "new" for spot in phrases.spots}
+    elif verb in _DROPS and not any(m.article for m in mentions if not m.lead):
+        # Revenue and margin are put *into* a new file, a line or the prices into one that is there.
+        roles |= {s.path: "new" for s in phrases.spots if s.lead == "into" and roles[s.path] == "add"}
     if start > 1 and words[0].text in STOP:
         # "For each question in notes/open.md write an answer."
         before = Phrases(words[:start])
@@ -194,6 +199,11 @@ def _clause(words: list[Word], label: set[str] | None, paths: list[Path]) -> tup
         roles |= {spot.path: "read" for spot in before.spots}
     pronoun = bool(rest) and rest[0].text in ("it", "them")
     return Clause(act, verb, tuple(mentions), pronoun), roles
+
+
+def _leads_a_path(words: list[Word]) -> bool:
+    """ "Make *with data.csv* a chart"."""
+    return words[0].text == "with" and len(words) > 1 and words[1].text.startswith(TOKEN)
 
 
 def _passive(words: list[Word], first: bool, paths: list[Path]) -> tuple[Clause, dict[int, Role]] | None:
@@ -316,8 +326,11 @@ def _stands_alone(words: list[Word], mentions: list[Mention], spots: list[Spot])
 
 def _told_role(texts: set[str], act: Act, spot: Spot) -> Role:
     if not _RESULT.isdisjoint(texts):
-        return "read" if spot.lead in ("from", "of", "with") else "new"
-    if not _SOURCE.isdisjoint(texts) or spot.lead in ("from", "of", "using", "with"):
+        there = spot.lead == "in" and not texts.isdisjoint(("are", "is"))  # "the results are in out.json"
+        return "read" if there or spot.lead in ("from", "of", "with") else "new"
+    if spot.lead in ("in", "into", "under") and not (_DROPS | _PUTS).isdisjoint(texts):
+        return "new"  # "the hits you put in data/hits.csv"
+    if not _SOURCE.isdisjoint(texts) or spot.lead in _SOURCED:
         return "read"
     return "read" if act and spot.lead == "in" else "named"
 
@@ -331,6 +344,8 @@ def _role(act: Act, verb: str, spot: Spot, path: Path) -> Role:
         return "new"
     changes = act == "alter" and verb not in _TAKES
     if lead in ("", ",", "and", "or"):
+        if verb in DOES:
+            return "read"  # "Carry out plan.md"
         if act in ("make", "add"):
             return "new" if act == "make" else "add"
         return "edit" if changes else "read" if act else "named"

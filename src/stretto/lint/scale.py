@@ -64,9 +64,9 @@ SIZEABLE = _set(
 DOCUMENTS = _set(
     """adapter analysis annex article assessment audit biography brief briefing brochure chapter concept
     connector course curriculum dashboard deck documentation dossier driver epic essay evaluation guide
-    handbook integration lesson library manual memo microsite module opinion package paper playbook plugin
-    policy portrait profile proposal prototype reference report review runbook sdk service site specification
-    story study suite syllabus toolkit training tutorial website whitepaper"""
+    handbook integration lesson library manual memo microsite module obituary opinion package paper playbook
+    plugin policy portrait profile proposal prototype reference report review runbook sdk service site
+    specification story study suite syllabus toolkit training tutorial website whitepaper"""
 )
 """Products that are work of their own, each."""
 LESSER = _set("content docs material page plan post screen test tests translation")
@@ -112,7 +112,9 @@ ASPECTS = _set(
 NUMBERS = {
     word: number
     for number, word in enumerate(
-        "three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split(), 3
+        """three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+        eighteen nineteen""".split(),
+        3,
     )
 } | {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "dozen": 12, "hundred": 100}
 

@@ -59,7 +59,7 @@ class Scene:
         found = self._facts.get(element)
         if found is None:
             found = self._facts[element] = facts_of(
-                element, self.plan.name, self.on, self.catalogue, self.inputs
+                element, self.plan.name, self.on, self.catalogue, self.inputs, self.plan.roles
             )
         return found
 

@@ -64,7 +64,7 @@ _DESIGNING = _set("architect design devise structure")
 _WAYS = _set("approach outline plan procedure steps strategy structure way")
 _BUILDING = _set("build develop implement migrate port program")
 """Work that is not small unless its object is."""
-_STUDYING = _set("analyse analyze assess diagnose examine investigate study understand")
+_STUDYING = _set("analyse analyze assess clarify diagnose examine investigate research study understand")
 """What opens a job, or looks at its result."""
 _VERIFYING = _set(
     """approve check confirm criticise criticize critique cross-check crosscheck double-check doublecheck
@@ -80,10 +80,18 @@ _SEEKING = _set(
     """decide describe determine discover establish fetch find get identify locate look open pinpoint
     read retrieve search spot"""
 )
+_LOOKING = _set("look open read see take")
+"""They lead up to what comes of it: "look at the change and judge whether it is right"."""
+_OPENING = 5
+"""Words within which a text without a verb says what is done."""
+_WORDS = re.compile(r"[a-z][a-z-]+")
 _NAMES: tuple[tuple[Part, str], ...] = (
     ("plan", "architect coordinator lead manager orchestrator planner strategist supervisor"),
     ("part", "agent implementer part worker writer"),
-    ("verify", "auditor checker critic judge qa reviewer tester validator verifier"),
+    (
+        "verify",
+        "auditor checker control controller critic gate judge qa reviewer tester validator verifier",
+    ),
     (
         "join",
         "aggregator collector combiner merger reporter summariser summarizer synthesiser synthesizer",
@@ -91,7 +99,28 @@ _NAMES: tuple[tuple[Part, str], ...] = (
 )
 _CALLED = {word: part for part, words in _NAMES for word in words.split()}
 """What a task is called before a colon: "Verifier: check that..."."""
-_LABEL = re.compile(r"^\W*(?:the )?([A-Za-z]+)(?: (?:agent|\d+|[A-D]))*\s*:")
+_BY_STEM: dict[str, Part] = {
+    **{stem(word): "join" for word in _JOINING},
+    **{stem(word): "plan" for word in _PLANNING},
+    **{stem(word): "verify" for word in _VERIFYING},
+}
+_LABEL = re.compile(r"^\W*(?:the )?(?:[A-Za-z]+ ){0,2}?([A-Za-z-]+)(?: (?:agent|\d+|[A-D]))*\s*:")
+_DEEDS: tuple[tuple[Part, str], ...] = (
+    (
+        "join",
+        """combination compilation consolidation finalisation finalization integration synthesis
+        summing-up wrap-up""",
+    ),
+    (
+        "verify",
+        """approval check checking confirmation counter-check crosscheck cross-check inspection proof-reading
+        proofreading re-check recheck validation verification""",
+    ),
+)
+_DONE_BY_NOUN = {word: part for part, words in _DEEDS for word in words.split()}
+"""Nouns that say what is done for a job, where no verb does: "second check of the label"."""
+_AMOUNTS = _set("amount count number percentage share sum total")
+"""One figure, of however many things: "the number of customers"."""
 _PLAN = _either(
     r"\b(?:make|draw up|work out|write|create|draft|devise|develop|lay out|prepare|propose|sketch"
     r"|come up with|decide on)\b"
@@ -100,11 +129,14 @@ _PLAN = _either(
     r"^\W*(?:[a-z]+ )?(?:plan|strategy|approach|outline|steps)\b(?: (?:for|of|to|on)\b|:)",
     r"\bplan (?:the|a|an|how|for|of|one|to)\b|\b(?:think|figure) (?:through|about|over|out)\b",
     r"\bbreakdown (?:of|for)\b|\bbreak (?:down|\w+ \w+ of\b|the)|^\W*(?:coordinat|plann)\w+ (?:for|of)\b",
+    r"^\W*(?:clarify|collect|define|gather|write down) (?:the )?(?:needs|requirements)\b",
     r"\bas a plan\b|\bwork out (?:how|where|which)\b|\b(?:divide|split) the (?:job|task|work)\b",
     r"\bdraw up (?:the )?criteria\b",
     r"\bdecide (?:how|where|in which|which of|what)\b|\bdetermine (?:which|where|how)\b",
     r"^\W*(?:where|how) (?:would|should|could|can|do)\b",
     r"\b(?:propose|suggest) an? [a-z]+\b",
+    r"^\W*(?:write|put|note|describe|say|state)\b.{0,40}?\bhow\b.{0,80}?"
+    r"\b(?:can|must|ought to|should|(?:is|are) to) be\b",
 )
 _REPORT = _either(
     r"^\W*(?:write|give|draft|prepare|produce|make|create|deliver|return|state|present)\b "
@@ -113,7 +145,9 @@ _REPORT = _either(
     r"|outcome|confirmation)\b",
     r"^\W*(?:compose|produce|give|deliver|return|write|polish|prepare)\b (?:the )?final\b|^\W*final\b",
     r"\bwith a (?:summary|report|note)\b|^\W*put\b.*\btogether\b|^\W*write up\b",
-    r"^\W*(?:deliver|return)\b.*\bin one (?:sentence|line|word)\b",
+    r"^\W*(?:deliver|put|return)\b.*\bin (?:one|two|three|a few) (?:sentence|line|word)s?\b",
+    r"^\W*(?:say|state|tell|write) (?:\w+ ){0,4}?in (?:one|two|three|a few) (?:sentence|line|word)s? "
+    r"(?:if|that|what|whether|which)\b",
 )
 _COMPARE = _either(r"^\W*compare (?:both|the two|the results)\b", r"^\W*sign off\b")
 _QUESTION = re.compile(r"^\W*(?:do|does|did|is|are|has|have)\b.*\?", re.IGNORECASE | re.DOTALL)
@@ -141,8 +175,8 @@ _SLIGHT = _set(
     command commit complaint deadlock definition dialog diff email endpoint error example exception
     exercise figure fix fixture flyer formula function helper hour hours hyperlink leak letter line
     lookup macro mail meeting memo message method modal notice order paragraph parcel patch photo phrase
-    poem pr price query question quotation quote rate recipe refund reminder reply request result rule
-    sentence size slide snippet spelling text thumbnail ticket trigger variable voucher wish word year"""
+    poem pr price query question quotation quote rate recipe refund reminder reply request requirement result
+    rule sentence size slide snippet spelling text thumbnail ticket trigger variable voucher wish word year"""
 )
 _NO_MEASURE = _set(
     """archive backup chart container contents copy deck directory folder form index inventory job list logo
@@ -154,6 +188,7 @@ _SAID_SMALL = _either(
     r"\b(?:one|single|two)[- ](?:line|sentence|word|paragraph|character|digit|letter)s?\b",
     r"\b(?:three|four|five|six|[3-6])-(?:line|sentence|word|character|digit|letter)\b",
     r"\b\d{1,2}[- ]words?\b|\bmisspell\w*|\btypo\b|\bspelling\b|\boff-by-one\b",
+    r"\bone-liners?\b|\bsubject lines?\b",
     r"\b(?:simple|tiny|trivial|small|minor|quick) (?:bug|fix|change|edit|typo|job|task|question)",
     r"\bnull (?:pointer|check)\b|\b(?:failing|flaky) test\b|\blook(?:ing)?\b[^.;:]{0,40}\bup\b",
 )
@@ -213,7 +248,7 @@ def share_of(prompt: str) -> Share:
                 verbs.append(clause[at].text)
             rest = clause if at is None else clause[at + 1 :]
             about.update(stem(word.text) for word in _telling(rest))
-            groups = [phrase for phrase in (phrases(rest) if rest else ()) if phrase.nouns]
+            groups = _counted([phrase for phrase in (phrases(rest) if rest else ()) if phrase.nouns])
             if len(groups) > 1 and groups[0].nouns[-1].text in _WAYS:
                 # "A strategy for the subject line": as large as what it is for.
                 groups = groups[1:]
@@ -229,9 +264,18 @@ def share_of(prompt: str) -> Share:
     named = _NAME.finditer(_HANDED.sub(" ", text))
     about.update(next(part for part in match.groups() if part).lower() for match in named)
     start = _DIGITS.sub("#", " ".join(prompt.lower().split()[:3]))
-    checks = not _VERIFYING.isdisjoint(verbs)
+    deeds = _deeds(text, verbs)
+    checks = not _VERIFYING.isdisjoint(verbs) or "verify" in deeds
     role = _role(text, verbs, small > 0)
+    if role == "do" and deeds:
+        role = "join" if "join" in deeds else "verify"
     return Share(role, frozenset(about), small, large, weighty, checks, "${" in text, start)
+
+
+def _counted(groups: list[Phrase]) -> list[Phrase]:
+    """Without what is only counted: "the number of customers" is one figure."""
+    counts = [False, *(group.nouns[-1].text in _AMOUNTS for group in groups)]
+    return [group for group, after in zip(groups, counts, strict=False) if not (after and group.lead == "of")]
 
 
 def _telling(words: Sequence[Word]) -> Iterator[Word]:
@@ -243,11 +287,28 @@ def _telling(words: Sequence[Word]) -> Iterator[Word]:
             yield word
 
 
+def _deeds(text: str, verbs: Sequence[str]) -> set[Part]:
+    """What nouns say is done, where no verb says it: "synthesis of both", "do some checking"."""
+    if verbs and verbs[0] not in ("carry", "conduct", "do", "make", "perform"):
+        return set()
+    words = _WORDS.findall(text.lower())[: _OPENING + len(verbs)]
+    return {_DONE_BY_NOUN[word] for word in words if word in _DONE_BY_NOUN}
+
+
+def _called(word: str) -> Part | None:
+    """What somebody with this name does: "verifier", "integrator"."""
+    if word in _CALLED or not word.endswith(("er", "or")):
+        return _CALLED.get(word)
+    return _BY_STEM.get(word[:-2]) or _BY_STEM.get(stem(word[:-2]))
+
+
 def _role(text: str, verbs: Sequence[str], small: bool) -> Part:
     label = _LABEL.match(text)
-    if label and (called := _CALLED.get(label[1].lower())):
+    if label and (called := _called(label[1].lower())):
         return called
     first = verbs[0] if verbs else ""
+    if first in _LOOKING and not _VERIFYING.isdisjoint(verbs[1:]):
+        first = "check"
     asked = bool(_QUESTION.match(text)) and (small or "${" in text)
     found: Part = "do"
     if _REPORT.search(text):

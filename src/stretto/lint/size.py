@@ -98,7 +98,9 @@ def _is_small(job: Sequence[Share]) -> bool:
     if sum(share.large for share in job) * 3 > small or focus < FOCUS:
         return False
     found = roles["seek"] > 0 and small > 0
-    if focus >= ONE_THING and (led or found or parted) and checked + joined + parted >= 2:
+    # One does it, and two look whether it is right: too much only for what is known to be small.
+    twice = small >= 2 and roles["verify"] >= 2 and roles["do"] == 1
+    if focus >= ONE_THING and (led or found or parted or twice) and checked + joined + parted + twice >= 2:
         # Everything around one thing: that is small unless a word says that it is not.
         return small >= 2 or not any(share.weighty for share in job if share.role not in ("verify", "join"))
     tiny = any(share.small == 2 for share in job)

@@ -58,6 +58,9 @@ SLUGS: dict[str, Slug] = {
     "read-while-written": Slug(
         "a task reads a file that another may be writing just then", "warning", "files", "dependencies"
     ),
+    "unseen-changes": Slug(
+        "a task looks at files that others change in their worktrees", "warning", "files", "dependencies"
+    ),
     "no-budget": Slug("the plan can spend money and has no cap", "warning", "money", "cost"),
     "unbounded-fan-out": Slug("a list may grow far longer than anybody priced", "warning", "money", "cost"),
     "unpriced-model": Slug("no price is known for a model that is asked for", "warning", "money", "cost"),
@@ -75,6 +78,8 @@ SLUGS: dict[str, Slug] = {
     "unshared-prefix": Slug(
         "prompts differ before what they have in common, so no cache is shared", "info", "context", "cost"
     ),
+    "trusts-agent": Slug("an agent may run commands with the rights of the user", "info", "faults"),
+    "unused-rights": Slug("a role may change files, and its task declares to write none", "info", "faults"),
     "bad-accept": Slug("`accept` names something that cannot be accepted", "warning", "accept"),
     "unused-accept": Slug("`accept` names a finding that is not there", "info", "accept"),
 }
@@ -82,7 +87,10 @@ SLUGS: dict[str, Slug] = {
 ABOUT_ACCEPTING = ("bad-accept", "unused-accept")
 """Findings about `accept` itself: there is nothing to accept in them."""
 
-OF_COMPILER = ("ignored-keyword", "max-tokens-too-high", "not-supported", "open-placeholder", "unread-task")
+OF_COMPILER = (
+    *("ignored-keyword", "max-tokens-too-high", "not-supported", "open-placeholder", "role-file"),
+    *("role-model", "role-tools", "unknown-role", "unread-task"),
+)
 """What is found while a plan is read and is no error, so that it can be accepted too."""
 
 _OTHERS: dict[Item, tuple[str, ...]] = {

@@ -67,13 +67,24 @@ def lack_of(prompt: str) -> Lack | None:
     if not said:
         return None if any(letter.isalnum() for letter in text) else Lack("nothing", "", "")
     words = frozenset(said)
+    if text.rstrip(".!").lower() in h.ALL_WIDE:
+        return Lack("bare", "", said[0])
     if h.TRIGGERS.isdisjoint(words) or len(words - h.KNOWN) > h.MOST_SAID:
         return None
+    if text.endswith("?") and said[0] in WH:
+        return None
+    return _lack_in(_turned(text.rstrip(". !"), words))
+
+
+def _turned(text: str, words: frozenset[str]) -> str:
+    """The text with turns of phrase by the verbs that they stand for."""
     for turn in h.TURNS:
         if not turn.keys.isdisjoint(words):
             text = turn.pattern.sub(turn.verb, text)
-    if text.endswith("?") and said[0] in WH:
-        return None
+    return text
+
+
+def _lack_in(text: str) -> Lack | None:
     found: list[Lack] = []
     label = _LABEL.match(text)
     for sentence in sentences(text[label.end() :] if label else text):
@@ -140,6 +151,9 @@ def _fragment(words: list[Word]) -> Lack | None:
     opened = first in h.OPENING or (first in h.FILLERS and owned)
     if head in h.FILLERS or opened:
         return Lack("filler", "", _joined(near)) if len(near) <= 2 else None
+    left = head in h.WORK and not h.REMAINING.isdisjoint(word.text for word in direct)
+    if not tail and (left or (len(near) == 1 and head in h.ALL_WIDE and first in _DETERMINERS)):
+        return Lack("bare", "", head)
     loose = not h.LOOSE.isdisjoint(word.text for word in direct)
     if head in h.CHANGES and loose and not _near(direct[:-1]) and not _near(tail):
         return Lack("bare", "", head)
@@ -217,15 +231,14 @@ def _bare(verb: str, group: str, direct: list[Word], near: list[Word]) -> Lack |
     single = len(near) == 1
     if single and (group == "ready" or (group in ("any", "look") and near[0].noun not in ("fault", "logic"))):
         return Lack("bare", verb, about)
-    if group == "do" and single and texts[0] in h.RESEARCH:
-        return (
-            Lack("bare", verb, about)
-            if any(word.text in ("some", "more", "bit") for word in direct)
-            else None
-        )
+    if group == "do" and single and (texts[0] in h.RESEARCH or texts[0].endswith("ing")):
+        some = len(direct) == 1 or any(word.text in ("some", "more", "bit") for word in direct)
+        sort: Sort = "bare" if texts[0] in h.RESEARCH else "filler"
+        return Lack(sort, verb, about) if some else None
     if group in ("do", "mend") and _only_changes(direct):
         return Lack("bare", verb, about)
-    if len(near) <= 2 and all(text in h.NEAR.get(group, ()) for text in texts):
+    people = group == "raise" and texts[0] in h.PERSONS
+    if len(near) <= 2 and all(_is_wide(text, group) for text in texts[people:] or texts):
         return Lack("bare", verb, about)
     if single and group in ("do", "field", "end") and any(word.text in h.REMAINING for word in direct):
         return Lack("bare", verb, about)
@@ -237,6 +250,11 @@ def _bare(verb: str, group: str, direct: list[Word], near: list[Word]) -> Lack |
     if single and owned and verb in _HINTING and not _checkable(near[0], verb):
         return Lack("hint", verb, about)
     return None
+
+
+def _is_wide(text: str, group: str) -> bool:
+    """Whether a noun is no object yet, for verbs of this group."""
+    return text in h.NEAR.get(group, ()) or (group in ("improve", "raise") and text.endswith(h.ABSTRACT))
 
 
 def _praised(verb: str, direct: list[Word], tail: list[Word]) -> Lack | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from stretto.lint.acts import root
+from stretto.lint.acts import base_of, root
 from stretto.lint.reading import PathUse, Reading
 from stretto.models.words import look_up
 
@@ -15,18 +15,19 @@ def _set(words: str) -> frozenset[str]:
 
 
 _CHANGING = _set(
-    """adjust align amend annotate anonymise anonymize bump change colour color complete condense correct
-    cut dedupe deduplicate delete drop edit expand extend fill fix format harden insert introduce
-    lower mark migrate modernise modernize modify optimise optimize patch polish port raise redact
-    refactor reformat remove rename reorder rephrase replace reword rewrite revise round set shorten
-    simplify sort speed strike strip tag tick tidy tighten trim update upgrade append add"""
+    """adjust align amend annotate anonymise anonymize bump catch change colour color complete
+    condense correct cut dedupe deduplicate delete drop edit expand extend fill fix format harden
+    insert introduce lower mark migrate modernise modernize modify optimise optimize patch polish
+    port raise redact refactor register reformat remove rename reorder rephrase replace reword
+    rewrite revise round set shorten simplify sort speed strike strip tag tick tidy tighten touch
+    trim update upgrade append add"""
 )
 """What they are done to is another afterwards."""
-_REMOVING = _set("cut delete drop remove strike strip take")
+_REMOVING = _set("cut delete drop erase prune purge remove strike strip take wipe")
 _PUTTING = _set(
-    """add append build collect compile create define document draft enter export gather generate implement
-    include insert introduce keep log make note outline paste place prepare put record save set
-    sketch specify store tabulate track typeset write"""
+    """add append build collect compile compose create define document draft dump emit enter export gather
+    generate implement include insert introduce keep log make note outline output paste place prepare produce
+    put record render save set sketch specify store tabulate track typeset write"""
 )
 """They put something into the file, or make it."""
 _LEAVING = _set(
@@ -44,15 +45,24 @@ _LOOSE = _set(
 _UP = ("add up ", "mark up ", "make up ", "make sure ")
 _TURNING = _set("convert extract translate turn")
 _TEXTS = (".adoc", ".docx", ".html", ".md", ".org", ".rst", ".tex", ".txt")
+_CODE = _set(
+    """c cfg cpp cs css go h html ini java js jsx kt php py rb rs scss sh sql swift tf toml ts tsx vue
+    yaml yml"""
+)
+"""Nobody asks for a changed program or setting as an answer."""
 _NO_NOUN = _set("a all an each every in its my new our short the their your")
 _HALF = _set("complete convert cut drop expand format mark remove round set sort tag turn")
 """Their result may be asked for as an answer: "sort the issues in issues.csv and name the top ten"."""
-_MADE = _set("build create draft export generate make prepare save sketch store write typeset record")
+_MADE = _set(
+    """build compose create draft dump emit export generate make output prepare produce record render save
+    sketch store typeset write"""
+)
 """They make their object: "write out/summary.md"."""
 
 _PLACE = (
     r"(?:(?:at|to) )?(?:the )?(?:very )?(?:top|bottom|end|head|start|beginning|foot) of"
-    r"|(?:section|chapter|paragraph|part|block|table|page|entry|heading|introduction|abstract|appendix)\b"
+    r"|(?:section|chapter|paragraph|part|block|table|page|entry|heading|introduction|abstract|appendix|annex"
+    r"|clauses?|conclusion|discussion|foreword|footer|header|methods|preamble|preface|recitals|schedule)\b"
     r"[^.,;:]{0,40} of"
 )
 _LEAD = re.compile(
@@ -69,7 +79,10 @@ _CONSULTED = re.compile(
     r"|brief|plan) (?:in|at|under|of)\s*[`'\"]?$"
     r"|\bfrom (?:the |each |every |all )?(?:\S+ ){1,5}(?:in|at|under)\s*[`'\"]?$"
     r"|\b(?:according|similar|compared|relative|up|due|next|close) to\s*[`'\"]?$"
-    r"|\b(?:that|which|who|whether|if|because|until|sure)(?: \w+){0,2}\s*$",
+    r"|\b(?:that|which|who|whether|if|because|until|sure)(?: \w+){0,2}\s*$"
+    r"|\b(?:answer|introduction|link|objection|pointer|points?|preface|rebuttal|refers?|reference|reply"
+    r"|response) to\s*[`'\"]?$"
+    r"|\b(?:what|whatever|where|how|why)\s*[`'\"]?$",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(r"\b(?:for|to|about|of|with) [^,.;:]* in\s*[`'\"]?$", re.IGNORECASE)
@@ -82,6 +95,37 @@ _ANSWERED = re.compile(
     r"|\bas an? |\bin (?:the|your) answer\b|\binto \w"
     r"|,\s*(?:then )?(?:fit|give|list|name|plot|rank|return)\b)",
     re.IGNORECASE,
+)
+_DEMANDS = re.compile(r"[`'\"]? (?:(?!(?:as|has|is|this|was)\b)[a-z]{2,}s|has it|is written)\b(?! of\b)")
+"""Behind "as FILE": it says so, and is not made: "as contract.json demands"."""
+_LISTED = re.compile(
+    r"(?:[`'\"]?[\w.{}$*-]*[/_][\w./{}$*-]*[`'\"]?(?:\s*,\s*(?:and |or )?|\s+(?:and|or)\s+))+(?=[`'\"]?$)"
+)
+"""Other files of a list right before one: what leads in the first of them leads in all."""
+_FRONT = re.compile(
+    r"(?:^|[.;:!?\n]\s*(?:[-*\d.)]+ )?|\b(?:and|then|please) )(?P<word>in|into|on|to|at|from)"
+    r"(?: the (?:file|page|sheet))?\s+[`'\"]?$",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"\b(?:deliverable|destination|output|results?|target)(?: file)?\s*"
+    r"(?::|->|=|is|goes (?:in)?to)\s*[`'\"]?$",
+    re.IGNORECASE,
+)
+_HEAD = re.compile(r"(?:^|\n)\s*(?:[-*\d.)]+ )?[`'\"]?$")
+_HEADED = re.compile(r"[`'\"]?\s*(?::|\s[-–—])\s+(?:please )?(?P<verb>[A-Za-z][a-z-]*)\b")
+""" "src/users.ts: add rate limiting"."""
+_WISHED = re.compile(r"[`'\"]?\s+(?:should|must|shall|has to|needs? to)\s+(?P<be>be\s+)?(?P<verb>[a-z-]+)\b")
+""" "src/http.py should send the token"."""
+_OTHER = re.compile(r"\b(?:tests?|docs?|documentation|see|like|cf|than)\b", re.IGNORECASE)
+_MENDED = re.compile(
+    r"[^.;:/]*\band (?:then )?(?:apply|correct|edit|fix|mend|repair|rewrite)\b(?![^.;]*/)"
+    r"|[^.;:]*\bdirectly in the file\b",
+    re.IGNORECASE,
+)
+"""Behind what is only looked at: "proofread letter.md and fix what is wrong"."""
+_ORDERED = re.compile(
+    r"[`'\"]?\s*(?:\([^()]{0,60}\)\s*)?,?\s*(?:please |kindly |then )?(?P<verb>[a-z][a-z-]*)\b"
 )
 _DOT = re.compile(r"\.(?=\w)")
 """Within a name, where it ends no sentence."""
@@ -109,18 +153,43 @@ def is_written(prompt: str, use: PathUse, reading: Reading) -> bool:
     if "*" in use.path.text:
         return False
     at = prompt.find(use.path.text)
-    before = _DOT.sub("_", prompt[max(0, at - 240) : at])
+    end = at + len(use.path.text)
+    before = _LISTED.sub("", _DOT.sub("_", prompt[max(0, at - 240) : at]))
+    if _LABEL.search(before):
+        return True
+    if _FRONT.search(before):
+        return _ordered_behind(_ORDERED.match(prompt, end), use, reading)
+    if _HEAD.search(before) and (headed := _HEADED.match(prompt, end)):
+        return _ordered_behind(headed, use, reading)
+    if _HEAD.search(before) and (wished := _WISHED.match(prompt, end)):
+        return base_of(wished["verb"]) in _CHANGING if wished["be"] else _is_code(use)
     order = _order(before)
     if order.object.startswith(("me ", "us ", "of ")) or f"{order.verb} {order.object}".startswith(_UP):
         return False
-    if order.verb in _HALF and _ANSWERED.match(prompt, at + len(use.path.text)):
-        return bool(_IN_PLACE.match(prompt, at + len(use.path.text)))
+    in_place = _IN_PLACE.match(prompt, end) is not None
+    if order.verb in _HALF and _ANSWERED.match(prompt, end):
+        return in_place
     if order.lead == "(":
-        return order.verb in _MADE and _named_like(order, use)[0]
-    if _IN_PLACE.match(prompt, at + len(use.path.text)):
+        return _beside(order, use)
+    if in_place:
         return True
-    if _CONSULTED.search(before):
+    if _CONSULTED.search(before) or (order.lead == "as" and _DEMANDS.match(prompt, end)):
         return False
+    if order.verb in _LEAVING and not order.lead and _MENDED.match(prompt, end):
+        return True
+    return _by_order(order, before, use, reading)
+
+
+def _beside(order: Order, use: PathUse) -> bool:
+    """A file in brackets: what is made and called like it, or the program that is changed."""
+    if order.verb in _MADE:
+        return _named_like(order, use)[0]
+    changed = order.verb in _CHANGING - _HALF or order.verb == "implement" or _alters(order.verb)
+    return changed and _is_code(use) and not _OTHER.search(order.object)
+
+
+def _by_order(order: Order, before: str, use: PathUse, reading: Reading) -> bool:
+    """By the verb, and the word before the file."""
     if order.verb in _LEAVING:
         return use.role == "new" and (
             order.lead in ("into", "as", "onto") or (order.lead == "to" and order.verb in _TURNING)
@@ -132,6 +201,19 @@ def is_written(prompt: str, use: PathUse, reading: Reading) -> bool:
     if order.verb in _CHANGING and order.lead in ("", "in", "of", "place"):
         return not _makes_another(use, reading)
     return _as_read(order, use, reading)
+
+
+def _is_code(use: PathUse) -> bool:
+    return use.path.norm.rpartition(".")[2] in _CODE
+
+
+def _ordered_behind(found: re.Match[str] | None, use: PathUse, reading: Reading) -> bool:
+    """ "In notes.md replace the second paragraph": the order stands behind the file that it is done in."""
+    verb = found["verb"].lower() if found else ""
+    if _is_code(use) and _alters(verb):
+        return True
+    loose = verb in _LEAVING | _LOOSE or (verb in _HALF and not _is_code(use))
+    return (verb in _CHANGING | _REMOVING | _PUTTING) and not loose and not _makes_another(use, reading)
 
 
 def _order(before: str) -> Order:
@@ -188,11 +270,20 @@ def _named_like(order: Order, use: PathUse) -> tuple[bool, bool]:
 
 def _as_read(order: Order, use: PathUse, reading: Reading) -> bool:
     """Verbs that are not listed here: as the sentence was read."""
+    if _is_code(use) and order.lead in ("", "in") and _alters(order.verb):
+        return True
     if use.role == "new":
         return order.lead in ("into", "as", "onto") or (order.lead == "to" and order.verb not in _LEAVING)
     if use.role not in ("edit", "add"):
         return False
     return order.lead in ("", "in", "place", "into", "to") and not _makes_another(use, reading)
+
+
+def _alters(verb: str) -> bool:
+    """Verbs that are in no list here, and whose kind of work changes what it is done to: "open", "block"."""
+    listed = _CHANGING | _LEAVING | _PUTTING | _REMOVING
+    changing = ("add", "alter", "build", "edit", "mend", "set")
+    return bool(verb) and verb not in listed and look_up(verb).verb in changing
 
 
 def _makes_another(use: PathUse, reading: Reading) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stretto import events as ev
-from stretto.live.words import clock, line, many, usd
+from stretto.live.words import clock, line, many, plain, until, usd
 from stretto.models import BUILTIN, Catalogue
 from stretto.scheduler.schedule import MODELLESS
 from stretto.scheduler.state import State
@@ -36,7 +36,7 @@ class LineLog:
 
     def begin(self, run: str, state: State) -> None:
         self._state = state
-        self._write(f"run {run}")
+        self._write(plain(f"run {run}"))
 
     def end(self) -> None:
         self._who.clear()
@@ -47,7 +47,8 @@ class LineLog:
             said = self._say(event, at_us)
             if said is not None:
                 word, rest = said
-                self._write(f"{clock((at_us - self._first_us) / 1e6):>8} {word:<8}{rest}".rstrip())
+                # Ids and names too: a journal may have been written by somebody else.
+                self._write(plain(f"{clock((at_us - self._first_us) / 1e6):>8} {word:<8}{rest}".rstrip()))
 
     def _say(self, event: ev.Event, at_us: int) -> tuple[str, str] | None:
         match event:
@@ -87,10 +88,11 @@ class LineLog:
     def _say_of_run(self, event: ev.Event) -> tuple[str, str] | None:
         match event:
             case ev.PlanGrew() if event.last:
-                made = event.tasks or event.items
                 # A long list comes in chunks; the last one tells where it began.
-                count = event.first + len(made)
-                return "grew", f"{event.group}: {many(count, 'task' if event.tasks else 'item')}"
+                count = event.planned or event.first + len(event.items)
+                by = f" by {event.cause}" if event.tasks else ""
+                about = f", about {usd(event.expected_nusd)}" if event.expected_nusd else ""
+                return "grew", f"{event.group}: {many(count, 'task' if event.tasks else 'item')}{by}{about}"
             case ev.GroupClosed(group, _, _, why) if why:
                 return "failed", f"{group}: {line(why, 200)}"
             case ev.RunPaused("user") if not event.note:
@@ -101,7 +103,8 @@ class LineLog:
                 return "cancelled", f" by {by}; what is running is stopped"
             case ev.RunPaused():
                 note = f": {line(event.note, 200)}" if event.note else ""
-                return "paused", f"{event.why}{note}; what is running may end"
+                when = f", {until(event.until_us)}" if event.until_us is not None else ""
+                return "paused", f"{event.why}{when}{note}; what is running may end"
             case ev.RunContinued():
                 return "goes on", f"by {line(event.by, 40)}"
             case ev.TierSwitched(family, tier, on, evidence):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from stretto import events as ev
 from stretto.live.notes import Notes
-from stretto.live.words import cap, clock, line, usd
+from stretto.live.words import cap, clock, line, until, usd
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
     BACKOFF,
@@ -123,6 +123,9 @@ _PAUSES = {
     "approval": "paused: it waits for approval",
     "budget": "paused: the cap is reached",
     "deadline": "paused: the time is over",
+    "quota": "paused: what the provider allows is used up",
+    "billing": "paused: the provider wants money",
+    "auth": "paused: the provider refuses the key",
 }
 
 
@@ -133,6 +136,8 @@ def _header(run: str, state: State, seconds: float) -> Text:
     text.append(f"  {clock(seconds)}", style="not bold")
     if state.paused is not None:
         text.append(f"  {_PAUSES.get(state.paused.why, line(state.paused.why))}", style="yellow")
+        if state.paused.until_us is not None:
+            text.append(f", {until(state.paused.until_us)}", style="yellow")
     text.append(f"  {len(state.live)}/{slots} running", style="not bold cyan")
     money = [f"{usd(ledger.spent_nusd)} spent"]
     if ledger.reserved_nusd:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 
 from stretto.models.money import usd as usd
 
 # Whole escape sequences first (CSI, OSC with its text, other two-byte ones), then single control
-# characters of both sets, and the marks that reorder or hide text. Tabs and line ends are left to `plain`.
+# characters of both sets, and the marks that reorder, hide or smuggle text (bidi, zero width, tags). Tabs and
+# line ends are left to `plain`. A string that was never ended (OSC) hides no more than its own line.
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
 )
 _CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e0fff]"
 )
+
+
+def until(at_us: int) -> str:
+    """A moment that somebody waits for, by the clock on the wall."""
+    return time.strftime("until %Y-%m-%d %H:%M", time.localtime(at_us / 1e6))
 
 
 def plain(text: str) -> str:

@@ -65,6 +65,8 @@ EMPTY = _set(
 )
 _ASKING = _set("please can could would should must need want like let let's lets help to")
 _DETERMINERS = _set("the your our her that both")
+_WITH_OF = _set("dispose hear inform notify think")
+"""Orders that "of" may stand right behind."""
 _CUTS = _set(", and then or but")
 _OPENS = WH | {"whether"}
 STOP = AUXILIARY | _set(
@@ -189,6 +191,8 @@ def order(words: list[Word]) -> int | None:
         return 0
     if not word.verb or (index < last and words[index + 1].text in AUXILIARY):
         return None
+    if index < last and words[index + 1].text == "of" and word.text not in _WITH_OF:
+        return None  # "Order of events", "review of the code"
     before = words[index - 1].text if index else ""
     if before in _DETERMINERS:
         return None

@@ -11,6 +11,7 @@ from stretto.models.windows import BYTES_PER_TOKEN
 from stretto.plan.graph import Element
 from stretto.plan.model import Expect, Task, canonical, to_data
 from stretto.plan.references import refs
+from stretto.plan.role import Role
 
 HANDED_TOKENS = 1_000
 """What one reference or handed-over need is taken to bring, until it is there to be counted."""
@@ -46,9 +47,14 @@ class Facts(NamedTuple):
 
 
 def facts_of(
-    element: Element, plan: str, on: str, catalogue: Catalogue, inputs: Mapping[str, Any] | None = None
+    element: Element,
+    plan: str,
+    on: str,
+    catalogue: Catalogue,
+    inputs: Mapping[str, Any] | None = None,
+    roles: Mapping[str, Role] | None = None,
 ) -> Facts:
-    """What a task's own words say; `plan` is the plan's name, `on` the run's agent."""
+    """What a task's own words say; `plan` is the plan's name, `on` the run's agent, `roles` the plan's."""
     task = element.part
     assert isinstance(task, Task)
     check = task.check
@@ -65,7 +71,7 @@ def facts_of(
         tools=task.tools,
         writes=bool(task.writes),
         check="" if check is None else "judged" if check.prompt else "executable",
-        input_tokens=_input_tokens(element, task, inputs or {}),
+        input_tokens=_input_tokens(element, task, inputs or {}) + _role_tokens(task, roles or {}),
         max_tokens=task.max_tokens,
         turns=task.turns,
         expect=task.expect,
@@ -105,6 +111,11 @@ def _input_tokens(element: Element, task: Task, inputs: Mapping[str, Any]) -> in
         else:
             tokens += HANDED_TOKENS
     return -(-own // BYTES_PER_TOKEN) + tokens
+
+
+def _role_tokens(task: Task, roles: Mapping[str, Role]) -> int:
+    role = roles.get(task.role) if task.prompt else None
+    return 0 if role is None else -(-len(role.instructions.encode()) // BYTES_PER_TOKEN)
 
 
 def _lists(element: Element) -> Iterator[tuple[str, list[Any] | str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from stretto.models import words as w
@@ -22,7 +23,7 @@ from stretto.models.clauses import (
     phrases,
     sentences,
 )
-from stretto.models.words import LEVELS, NEXT, PARTICLES, REACH, Word
+from stretto.models.words import LEVELS, NEXT, PARTICLES, REACH, Word, base
 
 LISTED = 3
 MECHANICAL_BELOW = 0.5
@@ -72,11 +73,13 @@ def kind_of(text: str) -> Kind:
     """Reads what is asked for, clause by clause; the hardest thing that is really demanded decides."""
     found = sentences(text)
     groups = sorted({word.scope for sentence in found for word in sentence.words if word.scope})
-    reader = _Reader(len(groups))
+    reader = _Reader(groups)
     demands: list[Demand] = []
     for number, sentence in enumerate(found, 1):
         if number == len(found) or not _is_label(sentence):
             demands += reader.sentence(sentence)
+        else:
+            reader.label(sentence)
     if not demands:
         return Kind("", 0.0, ("nothing in the words says what kind of work it is",))
     best = max(demands, key=lambda demand: (demand.rank, demand.level))
@@ -93,26 +96,47 @@ def kind_of(text: str) -> Kind:
 
 
 def _is_label(sentence: Sentence) -> bool:
-    """ "Task:", "Design tokens:" say what it is about, and not yet what to do."""
-    if sentence.end != ":" or len(sentence.words) > 3:
+    """ "Task:", "Design tokens:" say what it is about, and not yet what to do; "Roadmap:" does."""
+    if sentence.end != ":" or len(sentence.words) > LISTED or _is_wanted(sentence.words):
         return False
     return not any(word.text in PRONOUN or word.text in EMPTY for word in sentence.words)
+
+
+def _is_wanted(words: list[Word]) -> bool:
+    """Whether a few words before a colon name what is to be made: "Roadmap", "Technology evaluation"."""
+    weighed = words[-1].action in ("appraise", "decide", "plan", "rethink")
+    return words[-1].noun == "grand" or (weighed and any(word.noun in _GREAT for word in words[:-1]))
 
 
 class _Reader:
     """Weighs clauses in their order: "redesign it" means the object of the clause before."""
 
-    def __init__(self, groups: int) -> None:
-        self.scope = 0.2 * min(groups, 2)
+    def __init__(self, groups: list[str]) -> None:
+        self.scope = 0.2 * min(len(groups), 2)
+        self.hard = "hard" in groups
         self.before = ""
+        self.headed = False
+        """A noun before a colon said what is wanted; what follows says what belongs to it."""
+        self.written = False
+        """A label said that the answer is to be a text of its own: "Memo:"."""
+
+    def label(self, sentence: Sentence) -> None:
+        self.written = sentence.words[-1].noun == "text"
 
     def sentence(self, sentence: Sentence) -> list[Demand]:
         words, end = sentence
         first = words[0].text
+        if end == ":" and len(words) <= LISTED and _is_wanted(words):
+            self.headed = True
+            return [demand for demand in (self._told(words),) if demand]
         if first in WH or (end == "?" and (first in ("do", "should") or order(words) is None)):
-            return [Demand(self._question(words), 3 if end == "?" or len(words) > 4 else 1, words)]
+            level = max(self._question(words), 1.0 if self.written else 0.0)
+            asked = end == "?" or (len(words) > 4 and not self.headed)
+            return [Demand(level, 3 if asked else 1, words)]
         found = [self._clause(clause) for clause in clauses(words) if not negated(clause)]
-        return [demand for demand in found if demand]
+        demands = [demand for demand in found if demand]
+        self.headed = end == ":" and bool(demands) and all(demand.rank < 3 for demand in demands)
+        return demands
 
     def _clause(self, words: list[Word]) -> Demand | None:
         start = order(words)
@@ -138,7 +162,10 @@ class _Reader:
             following = words[index + 1] if index + 1 < len(words) else words[index]
             done = text == "be" or (text in ("need", "needs") and following.text.endswith("ing"))
             if done and following.action:
-                return Demand(self._meet(following.action, words[:index] + words[index + 2 :]), 2, words)
+                behind = words[index + 2 :]
+                parted = PARTICLES.get(f"{base(following.text)} {behind[0].text}") if behind else None
+                rest = words[:index] + (behind[1:] if parted else behind)
+                return Demand(self._meet(parted or following.action, rest), 2, words)
             if text in ("needed", "required", "wanted"):
                 return Demand(self._meet("noun", words[:index]), 2, words)
         return None
@@ -158,7 +185,7 @@ class _Reader:
             if texts[at] == "to" and words[at + 1].verb:
                 return Demand(max(0.8, self._meet(words[at + 1].verb, words[at + 2 :])), 3, words)
         wrong = any(text in w.SYMPTOM or text.endswith(("exception", "error")) for text in texts)
-        if wanted or not (wrong or any(text in AUXILIARY or text in PRONOUN for text in texts)):
+        if wanted or not (wrong or any(text in AUXILIARY or text in PRONOUN for text in _first_part(texts))):
             action = named.nouns[-1].action if named.nouns else ""
             if named.head or action:
                 return Demand(self._meet("noun", rest), 2 if wanted or action in REACH else 1, rest)
@@ -181,6 +208,8 @@ class _Reader:
         if verb in _LIGHT and (act := self._act(parts)) is not None:
             level = act if verb == "do" else max(level, act)
         there = _said(rest) if verb in REACH or w.COMPLEMENTS[verb] else frozenset()
+        if self.hard and "#algorithm" in there:
+            there = there | {"@hard"}
         for _, asking, floor, lift, also, unless in w.COMPLEMENTS[verb]:
             if not asking.isdisjoint(there) and not (also and also.isdisjoint(there)) and unless not in there:
                 level = max(level, floor) + lift
@@ -208,6 +237,8 @@ class _Reader:
         if "why" in there and not (ours and not w.SHOULD.isdisjoint(there)):
             return 1.1
         said = f" {' '.join(texts)} "
+        if "do we" in said and not w.DECIDED.isdisjoint(there):
+            return (0.9 if small else 1.6) + self.scope
         if texts[:2] == ["do", "we"] and w.FACT.isdisjoint(texts):
             return 0.9 if small else 1.6
         if not w.SHOULD.isdisjoint(there) or any(f" {cue} " in said for cue in _DECIDING):
@@ -222,7 +253,10 @@ class _Reader:
 
     def _of_fact(self, texts: list[str], nouns: set[str]) -> float:
         """ "What is the version", "does clause 14 name a period", "is this safe"."""
-        if not w.JUDGING.isdisjoint(texts) or not nouns.isdisjoint(("fault", "theme")):
+        allowed = texts[0] == "may" or (
+            texts[0] in ("can", "could", "must") and texts[1:2] and texts[1] in w.ASKING
+        )
+        if allowed or not w.JUDGING.isdisjoint(texts) or not nouns.isdisjoint(("fault", "theme")):
             return 1.0
         if texts[0] == "what's" or texts[:2] in (["what", "is"], ["what", "are"]):
             return 0.2 if "trifle" in nouns else 0.6
@@ -243,7 +277,16 @@ class _Reader:
                 if done > 0.5:
                     return max(1.35 if "should" in texts else 1.0, done) + self.scope
         first = next((word.noun for word in words if word.noun), "")
-        return max(1.0, _cell(LEVELS["plan"], first) + self.scope)
+        lift = 0.0 if w.WHOLE.isdisjoint(texts) or "should" not in texts else 0.2
+        return max(1.0, _cell(LEVELS["plan"], first) + self.scope + lift)
+
+
+def _first_part(texts: list[str]) -> list[str]:
+    """The words up to the first comma, or to what is only said about the noun before it."""
+    ends = [
+        at for at, text in enumerate(texts) if at and text in (",", "that", "which", "who", "whose", "where")
+    ]
+    return texts[: ends[0]] if ends else texts
 
 
 def _said(rest: list[Word]) -> AbstractSet[str]:
@@ -281,7 +324,12 @@ def _carries(verb: str, parts: list[Phrase], number: int, found: list[str]) -> b
     """Whether a phrase behind a preposition is what the verb is really about."""
     lead = parts[number].lead
     if lead == "of":
-        open_ = number == 1 and found in ([""], ["trifle"], ["thing"], ["part"])
+        open_ = number == 1 and found in (
+            [""],
+            ["thing"],
+            ["part"],
+            *([] if verb == "noun" else [["trifle"]]),
+        )
         return open_ and (verb in REACH or verb in _LIGHT) and _head(parts, 1) in _WEIGHTY
     if lead == "for":
         return verb in ("check", "seek")
@@ -294,7 +342,9 @@ def _carries(verb: str, parts: list[Phrase], number: int, found: list[str]) -> b
 
 def _head(parts: list[Phrase], number: int) -> str:
     """The class of a phrase; a plan is as far-reaching as what it is a plan of."""
-    name = parts[number].head
+    name, nouns = parts[number].head, parts[number].nouns
+    if name == "tech" and any(one.noun in _GREAT and two.noun == "plan" for one, two in pairwise(nouns)):
+        return "grand"  # "Migration plan Oracle to Postgres"
     if name in ("plan", "way"):
         around = {word.noun for word in parts[number].nouns}
         if number + 1 < len(parts) and parts[number + 1].lead in ("of", "for", "to", "from", "off"):

@@ -77,7 +77,7 @@ VERBS = {
         total track transcribe trawl view wait walk watch""",
     "seek": """catalog catalogue collect detect find flag hunt itemise list locate look pinpoint search
         seek spot""",
-    "edit": """acknowledge align allocate alphabetise announce anonymise append approve archive arrange
+    "edit": """acknowledge align allocate alphabetise announce anonymise append archive arrange
         assign attach back ban bin blank block bold book bookmark bump cancel capitalise categorise cc
         chase classify clear click close collapse collate colour comment compress concatenate contact crop
         cross decode decrypt deduct dedupe deduplicate delete digitise disable distribute docket drop
@@ -130,7 +130,8 @@ VERBS = {
     "relate": """boil describe digest discuss distil document elaborate explain interpret narrate recap
         summarise synthesise""",
     "compare": "compare contrast",
-    "judge": """analyse argue attribute audit benchmark challenge cluster conclude correlate critique curate
+    "judge": """analyse approve argue attribute audit benchmark challenge cluster conclude correlate critique
+        curate
         debate derive diagnose disprove dissect estimate examine experiment eyeball fuzz gauge grade infer
         inspect investigate judge justify prioritise probe profile prove qa quantify question rank rate
         reason reflect refute reproduce research reverseengineer review score scrutinise segment size
@@ -216,8 +217,8 @@ NOUNS = {
         inbox indentation inventory invoice ip item json key label licence limit list location log logo
         margin maximum mean member minimum minutes name newline node number numbering output padding
         percentage permission phone pod port postcode punctuation quote receipt record reference reminder
-        result roster row setting sheet signature size space spelling spreadsheet status street string
-        subscription sum symlink tab table tag tarball  timestamp title todo total typo unit url
+        result roster row screenshot setting sheet signature size space spelling spreadsheet status street
+        string subscription sum symlink tab table tag tarball  timestamp title todo total typo unit url
         value variable version whitespace zip""",
     # Handled by what it is called; so are names, paths and quoted words.
     "named": "line placeholder",
@@ -306,9 +307,18 @@ EITHER = frozenset(
 
 
 # Words that say something by themselves.
+DECIDED = _set(
+    """abandon adopt buy close cut discontinue drop enter expand grow hire invest keep launch leave migrate
+    move open prioritise prioritize replace sell start stop"""
+)
+"""What "do we" asks a decision of: "which products do we drop"."""
+ASKING = _set("i our they we")
+"""Who asks whether something is allowed: "can we keep the recordings"."""
 WANT = _set("need needs want wants like")
 WISH = _set("should want wants wish would")
-OURS = _set("we our us ours company")
+WHOLE = _set("company firm group organisation organization")
+"""How a whole of people should do something is no question of one thing."""
+OURS = WHOLE | _set("we our us ours")
 SHOULD = _set("should shall would must")
 MODAL = _set("do should can could would will must to")
 BEST = _set("best right better worth fits")
@@ -337,6 +347,12 @@ SYMPTOM = _set(
 )
 
 
+AIMS = _set(
+    "agenda budget ceiling ceilings criteria goal goals objective objectives quota quotas target targets tone"
+)
+"""What is settled where it is set, unless its value is given."""
+
+
 class Complement(NamedTuple):
     """What words behind a verb ask for: the level is at least `floor`, and raised by `lift`."""
 
@@ -355,8 +371,15 @@ _COMPLEMENTS = (
     Complement(_ASKED, _set("why"), 1.1),
     Complement(_ASKED, _set("how"), 1.0),
     Complement(
-        _set("give learn judge sketch plan decide appraise"), _set("how"), 1.0, 0.4, _set("we us should")
+        _set("give learn judge sketch plan decide appraise"),
+        _set("how"),
+        1.0,
+        0.4,
+        _set("company should us we"),
     ),
+    Complement(_set("plan sketch"), _set("from"), 0.0, 0.3, _set("to")),
+    Complement(_set("fetch seek"), _set("should"), 1.0),
+    Complement(_set("set"), AIMS, 1.0, unless="to"),
     Complement(_set("give learn sketch judge appraise"), SHOULD, 1.0, 0.5, OURS),
     Complement(_set("give learn"), _set("what"), 1.6, also=_set("do")),
     Complement(_set("give"), _set("what"), 1.0, unless="#trifle"),
@@ -367,7 +390,10 @@ _COMPLEMENTS = (
     Complement(_set("seek"), _set("best right"), 0.0, 0.4),
     Complement(_set("decide appraise"), _set("against between vs versus"), 1.6),
     Complement(
-        _set("build make sketch plan judge learn seek mend"), _set("@hard"), 1.8, also=_set("#algorithm #way")
+        _set("build make sketch plan judge learn seek mend noun"),
+        _set("@hard"),
+        1.8,
+        also=_set("#algorithm #way"),
     ),
     Complement(_set("appraise judge learn"), _set("best right"), 1.6, also=OURS),
     Complement(_set("learn select"), _set("best right"), 1.5, also=_set("#plan #way #tech #wide #choice")),
@@ -404,6 +430,11 @@ def stem(word: str) -> str:
     if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
+
+
+def base(participle: str) -> str:
+    """The verb of a regular participle, as far as particles need it: worked, sorted."""
+    return participle.removesuffix("ed")
 
 
 def _spelt(word: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stretto.plan.finding import Vocabulary
-from stretto.plan.model import Group, Part, Plan, Task
+from stretto.plan.model import MERGE, Group, Part, Plan, Task
 from stretto.plan.references import Ref, malformed, refs
 
 UNKNOWN_TIME_S = 1.0
@@ -320,6 +320,9 @@ class _Resolver:
 def _sinks_of(element: Element) -> None:
     used: set[Element] = set()
     for member in element.members.values():
+        if member.part.id == MERGE:  # it looks at what the others made; the group's result is theirs
+            used.add(member)
+            continue
         for inner in subtree(member):
             for need in inner.needs:
                 here: Element | None = need.target

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any, Literal
+
+from stretto.plan.role import Role
 
 VERSION = 1
 """The version of the plan format, the number after `stretto:` in a file."""
@@ -126,6 +128,8 @@ class Task:
     pure: bool = False
     grow: bool = False
     """True for `grow: plan`: the output is a plan, and its tasks join the run."""
+    growth: Growth | None = None
+    """What the author says of those tasks (`grow: {...}`); None where nothing is said."""
     expect: Expect | None = None
     accept: dict[str, str] = field(default_factory=lambda: NO_REASONS)
     """Findings that the author knows of and leaves: slug -> reason."""
@@ -135,14 +139,35 @@ class Task:
         return "prompt" if self.prompt else "run" if self.run else "call"
 
     def agent(self, default: str) -> str:
-        """Who carries it out when prompts that name no agent go to `default`."""
-        return self.on or (default if self.prompt else "command" if self.run else "function")
+        """Who carries it out when prompts that name no agent go to `default`.
+
+        Where those are only pretended, so is a command that would work in a worktree: there is none.
+        """
+        pretended = bool(self.isolation) and default.partition(":")[0] == "simulated"
+        return self.on or (default if self.prompt or pretended else "command" if self.run else "function")
 
     @property
     def output_kind(self) -> str:
         if self.output is not None:
             return self.output.kind
         return "json" if self.call or self.grow else "text"
+
+
+@dataclass(slots=True, kw_only=True)
+class Growth:
+    """What an author lays down for the tasks that a planner will write."""
+
+    max: int = 100
+    roles: tuple[str, ...] = ()
+    """Roles that these tasks may name, beside those that can only read."""
+    task: Task | None = None
+    """What each of them is given: a task without an action. A planner writes none of it itself."""
+
+
+def planned_by(planner: Task) -> Task:
+    """Any of the tasks that a planner will write, as far as one is known before: what each is given."""
+    given = planner.growth.task if planner.growth is not None else None
+    return replace(given or Task(id=""), id=f"{planner.id}-grown", prompt="What its planner will write")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,6 +188,25 @@ class Group:
     expect: Expect | None = None
     accept: dict[str, str] = field(default_factory=lambda: NO_REASONS)
     """As on a task, for everything inside."""
+
+
+MERGE = "@merge"
+"""The id of the member that a group with `merge:` has beside those of its author."""
+
+
+def merge_of(parts: Sequence[Task | Group], check: tuple[str, ...]) -> Task:
+    """The last member of such a group: a command on the merged work of all others."""
+    after = tuple(part.id for part in parts)
+    return Task(id=MERGE, run=check, after=after, isolation="worktree", attempts=1)
+
+
+def tasks_in(parts: Iterable[Task | Group]) -> Iterator[Task]:
+    """Every task of these parts and inside them, templates once."""
+    for part in parts:
+        if isinstance(part, Group):
+            yield from tasks_in(part.tasks)
+        else:
+            yield part
 
 
 @dataclass(slots=True, kw_only=True)
@@ -199,6 +243,9 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     baselines: dict[str, Expect] = field(default_factory=dict)
     accept: dict[str, str] = field(default_factory=lambda: NO_REASONS)
+    roles: dict[str, Role] = field(default_factory=dict)
+    """The roles that its tasks name (with a planner in it, all that one may name), as they were when it was
+    compiled."""
     places: dict[str, str] = field(default_factory=dict, compare=False)
     written: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
@@ -211,7 +258,7 @@ def to_data(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
     match value:
-        case Task() | Group() | Plan() | Each() | Quorum() | Expect():
+        case Task() | Group() | Plan() | Each() | Quorum() | Expect() | Growth() | Role():
             return _fields(value)
         case Check() | Input() | Limits() | Output():
             return _fields(value)
@@ -267,8 +314,10 @@ _NESTED: dict[str, type] = {
     "expect": Expect,
     "check": Check,
     "output": Output,
+    "growth": Growth,
+    "task": Task,
 }
-_TUPLES = {"run", "needs", "after", "tools", "reads", "writes", "env", "merge_check"}
+_TUPLES = {"run", "needs", "after", "tools", "reads", "writes", "env", "roles", "agents", "merge_check"}
 
 
 def _build(kind: type, data: dict[str, Any]) -> Any:
@@ -298,4 +347,5 @@ def plan_from_data(data: dict[str, Any]) -> Plan:
         limits=Limits(**data.get("limits", {})),
         baselines={name: Expect(**entry) for name, entry in data.get("baselines", {}).items()},
         accept=data.get("accept", NO_REASONS),
+        roles={name: _build(Role, entry) for name, entry in data.get("roles", {}).items()},
     )

@@ -4,6 +4,7 @@ from stretto.report.bill import Bill, Entry, Taken, total
 from stretto.report.chain import critical_path
 from stretto.report.data import NUSD, Records, data_of, dollars, tier_by, tiers_of
 from stretto.report.estimated import Beside, Estimated, estimated_of
+from stretto.report.merged import Merged, merged_of
 from stretto.report.outputs import materialise
 from stretto.report.passed import Passed, Share, passed_of, wilson
 from stretto.report.rest import Rest, cap_that_does, foreseen_in, rest_of
@@ -29,6 +30,7 @@ __all__ = [
     "Entry",
     "Estimated",
     "History",
+    "Merged",
     "Passed",
     "Records",
     "Rest",
@@ -46,6 +48,7 @@ __all__ = [
     "estimated_of",
     "foreseen_in",
     "materialise",
+    "merged_of",
     "passed_of",
     "read",
     "rest_of",

@@ -11,10 +11,11 @@ from stretto.journal import Journal
 from stretto.models.catalogue import BUILTIN, Catalogue
 from stretto.report.bill import Entry, Taken, total
 from stretto.report.estimated import estimated_of
+from stretto.report.merged import merged_of
 from stretto.report.passed import passed_of
 from stretto.report.rest import cap_that_does, foreseen_in, rest_of
 from stretto.report.savings import savings_of
-from stretto.report.story import History, Story, error_of, status_of, tasks_of
+from stretto.report.story import History, Planned, Story, error_of, status_of, tasks_of
 from stretto.scheduler.choosing import MODELLESS
 from stretto.scheduler.vertex import STATES, TaskVertex
 
@@ -43,6 +44,7 @@ def data_of(
     paused = state.paused
     unpriced = history.unpriced
     estimated = None if journal is None else estimated_of(journal, history)
+    merged = None if journal is None else merged_of(journal, state)
     passed = passed_of(history)
     tiers = tiers_of(history, catalogue)
     data: dict[str, Any] = {
@@ -64,7 +66,9 @@ def data_of(
         "pass_rate": passed.data(),
         "savings": [saving.data(passed) for saving in savings_of(history, estimated, catalogue)],
         "switched": [switch._asdict() for switch in state.switched],
+        "planned": [_planned_data(planned) for planned in history.planned],
         "left": _left(history, live, journal),
+        "merge": None if merged is None else merged.data(),
         "tasks": [_task_data(history, vertex, outputs) for vertex in tasks_of(history.state)],
         "attempts": list(_attempts(history, journal, catalogue)),
     }
@@ -126,6 +130,18 @@ def _groups(history: History) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _planned_data(planned: Planned) -> dict[str, Any]:
+    group, by, depth, tasks, nusd, noted = planned
+    return {
+        "group": group,
+        "by": by,
+        "depth": depth,
+        "tasks": tasks,
+        "usd_expected": dollars(nusd),
+        "noted": noted,
+    }
 
 
 def _left(history: History, live: bool, journal: Journal | None) -> dict[str, Any] | None:

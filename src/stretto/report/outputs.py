@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stretto.journal import Journal
+from stretto.journal.private import make_folder
 from stretto.report.story import History, tasks_of
 from stretto.scheduler.vertex import SUCCEEDED
 from stretto.workspace.root import task_folder
@@ -31,7 +32,7 @@ def materialise(
         with contextlib.suppress(OSError):
             data = journal.blob(vertex.output)
             if not _has(path, data):
-                _write(path, data)
+                _write(path, data, folder.parent)
             paths[vertex.id] = str(path)
     return paths
 
@@ -43,9 +44,9 @@ def _has(path: Path, data: bytes) -> bool:
         return False
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, folder: Path) -> None:
     """In one move, because two commands may write the same output at once."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, folder)
     half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     opened = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

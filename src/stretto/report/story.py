@@ -53,6 +53,19 @@ class Try(NamedTuple):
     """sha of the blob with the decision record; empty where nothing was to decide."""
 
 
+class Planned(NamedTuple):
+    """A plan that a planner wrote, as it joined the run."""
+
+    group: str
+    by: str
+    """The attempt whose answer it is."""
+    depth: int
+    tasks: int
+    expected_nusd: int | None
+    noted: list[str]
+    """What the critic says of it."""
+
+
 class Story:
     """What the journal says about one task beyond its state."""
 
@@ -102,6 +115,7 @@ class History:
         self.state = State(plan)
         self.stories: dict[str, Story] = {}
         self.bill = Bill()
+        self.planned: list[Planned] = []
         self.spans: dict[str, tuple[float, float]] = {}
         """Of each top-level part: when its first attempt started and its last one ended, in `seconds`."""
         self.started_us = 0
@@ -150,6 +164,9 @@ class History:
                             ended_us=at_us, outcome=event.outcome, error=event.error
                         )
                         break
+            case ev.PlanGrew() if event.tasks:
+                count, nusd, noted = event.planned, event.expected_nusd, event.noted
+                self.planned.append(Planned(event.group, event.cause, event.depth, count, nusd, noted))
             case ev.CallReserved():
                 self._reserved[event.attempt, event.call] = event.nusd
             case ev.CallSettled():

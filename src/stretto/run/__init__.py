@@ -33,14 +33,17 @@ from stretto.models.choice import Chooser
 from stretto.models.facts import ladder_of
 from stretto.models.history import History
 from stretto.plan.graph import Graph, build
-from stretto.plan.model import Group, Part, Plan, Task, canonical, plan_from_data, plan_text
+from stretto.plan.model import Group, Part, Plan, Task, canonical, plan_from_data, plan_text, planned_by
+from stretto.run.isolated import Isolation, base_of, isolation_of
 from stretto.run.loop import Agents, Loop, Observer, Reuse
 from stretto.run.outputs import blob_of
 from stretto.run.values import Values
 from stretto.scheduler.choosing import sort_of
+from stretto.scheduler.policy import RESETS
 from stretto.scheduler.schedule import Scheduler
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import SUCCEEDED
+from stretto.spec.planner import models_for
 from stretto.workspace.redact import Redactor
 
 NO_CAP = -1
@@ -124,10 +127,12 @@ class Outcome:
 
 
 def parts_of(parts: Sequence[Part]) -> list[Task]:
-    """Every task of a plan, templates once."""
+    """Every task of a plan, templates once; after a planner, what each task of its plan is given."""
     found: list[Task] = []
     for part in parts:
         found.extend(parts_of(part.tasks) if isinstance(part, Group) else [part])
+        if isinstance(part, Task) and part.grow:
+            found.append(planned_by(part))
     return found
 
 
@@ -138,8 +143,6 @@ def agents_used(plan: Plan, on: str) -> set[str]:
         used.add(task.agent(on))
         if task.check is not None:
             used.add(task.check.agent(on))
-        if task.grow:
-            used.add(on)
     return used
 
 
@@ -151,9 +154,13 @@ def models_used(plan: Plan, on: str, catalogue: Catalogue = BUILTIN) -> dict[str
         names |= {(agent, name) for name in (task.model, *ladder_of(task, catalogue), *catalogue.auto_tiers)}
         if check is not None and check.prompt:
             names.add((check.agent(on), check.model))
+        if task.isolation:
+            # Whoever mends what collides is a tier above whoever made it.
+            names |= {(agent, tier) for tier in catalogue.tiers}
         if task.grow:
             # What its planner will name is frozen too.
-            names |= {(on, name) for name in (*catalogue.tiers, *catalogue.aliases)}
+            agent = planned_by(task).agent(on)
+            names |= {(agent, name) for name in models_for(task, catalogue)}
     known = sorted({(agent.partition(":")[0], name) for agent, name in names})
     return {f"{agent}/{name}": catalogue.resolve(name, agent).id for agent, name in known}
 
@@ -176,10 +183,11 @@ def _check_prices(plan: Plan, options: Options, models: dict[str, str], agents: 
     """A capped run refuses what it cannot price. Servers that name their models themselves answer later."""
     for task in parts_of(plan.tasks):
         agent = task.agent(options.on)
-        if agent.partition(":")[0] != "messages" or agents.free(agent):
+        kind = agent.partition(":")[0]
+        if kind not in ("claude", "messages") or agents.free(agent):
             continue
         for name in ladder_of(task, options.catalogue):
-            id = models[f"messages/{name}"]
+            id = models[f"{kind}/{name}"]
             if options.catalogue.price_of(id) is None:
                 raise StrettoError(
                     "unpriced-model",
@@ -248,6 +256,7 @@ async def run_plan(
     if cap is not None:
         _check_prices(plan, options, models, roster)
     run = run or new_run_id(plan)
+    base = await base_of(plan, options.on, root)
     clock = wall_clock()
     scheduler = Scheduler(plan, graph)
     blobs = [blob_of(plan_text(plan))]
@@ -273,13 +282,17 @@ async def run_plan(
         tiers=[list(options.catalogue.tiers), list(options.catalogue.auto_tiers)],
         shadow=options.shadow,
         fresh=options.fresh,
+        base=base,
     )
     _equip(scheduler, plan, begun, journal, options, roster)
     writer = journal.create(run, plan.name)
     try:
         scheduler.start(begun, clock())
         await writer.append(scheduler.now_us, scheduler.take()[0], blobs)
-        loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers)
+        isolation = await isolation_of(run, scheduler.state, journal.blob, root)
+        if isolation is not None:
+            isolation.unseen = await isolation.repository.has_changes()
+        loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers, isolation)
         if started is not None:
             started(run, loop)
         return await _drive(loop, roster, options)
@@ -378,11 +391,16 @@ async def resume_run(
             scheduler.proceed("resume", options.cap_nusd, approved, deadline)
             if paused is not None and paused.why == "approval" and not _approves(approved, paused.need_nusd):
                 scheduler.pause("approval", need=paused.need_nusd, note=paused.note)
+            elif paused is not None and options.wait_for_reset and _opens_later(paused, clock()):
+                scheduler.pause(paused.why, until_us=paused.until_us, note=paused.note)
         if release_held:
             scheduler.release_held("resume")
+        isolation = await isolation_of(run, state, journal.blob, root)
+        if redo and isolation is not None:
+            await isolation.restore()
         for task in redo:
             _redo(scheduler, task)
-        loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers)
+        loop = _loop(scheduler, writer, journal, roster, root, clock, options, observers, isolation)
         if started is not None:
             started(run, loop)
         return await _drive(loop, roster, options)
@@ -393,6 +411,11 @@ async def resume_run(
 def _approves(approved_nusd: int | None, need_nusd: int | None) -> bool:
     """Whether what was said now covers what the run has asked for; silence is no consent."""
     return approved_nusd is not None and (need_nusd is None or approved_nusd >= need_nusd)
+
+
+def _opens_later(paused: ev.RunPaused, now_us: int) -> bool:
+    """Whether the provider has said that it serves us again, and that is still to come."""
+    return paused.why in RESETS and paused.until_us is not None and paused.until_us > now_us
 
 
 def _new_deadline(plan: Plan, state: State, now_us: int) -> int | None:
@@ -444,6 +467,7 @@ def _loop(
     clock: Callable[[], int],
     options: Options,
     observers: Sequence[Observer],
+    isolation: Isolation | None,
 ) -> Loop:
     folder, begun = journal.run_folder(writer.run), scheduler.state.started
     assert begun is not None
@@ -460,6 +484,7 @@ def _loop(
         reuse=Reuse(options.fresh or begun.fresh, options.redo, options.only, options.taken),
         observers=observers,
         parks=options.wait_for_reset,
+        isolation=isolation,
     )
 
 
@@ -486,5 +511,9 @@ async def _drive(loop: Loop, agents: Agents, options: Options) -> Outcome:
                 running.remove_signal_handler(number)
         if isinstance(agents, Roster):
             await agents.aclose()
-    user = loop.state.paused is not None and loop.state.paused.why == "user"
+        if loop.isolation is not None:
+            await loop.isolation.finish()
+    paused = loop.state.paused
+    # Whoever interrupts a run that has paused for another reason, or waits for a reset, still interrupted it.
+    user = paused is not None and (interrupts > 0 or paused.why == "user")
     return Outcome(loop.run_journal.run, loop.state, loop.values, interrupted=user)

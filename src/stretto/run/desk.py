@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from stretto import events as ev
 from stretto.agents import MAX_OUTPUT_BYTES, CallRefused, Grant, Usage
+from stretto.journal.private import open_file
 from stretto.scheduler.limiter import Told
 from stretto.workspace.redact import Redactor
+
+LONGEST_WORD = 200
+"""Characters of a provider's word that are journaled: its model, its status, why it stopped."""
 
 
 def not_sent(attempt: str, call: int) -> ev.CallSettled:
@@ -114,7 +119,15 @@ class AttemptDesk:
     ) -> None:
         known = usage is not None
         status = status if known else "no usage arrived"
-        settled = ev.CallSettled(self.attempt, call, model, usage or {}, cost_nusd, known, status, stop)
+        words = (
+            model[:LONGEST_WORD],
+            usage or {},
+            cost_nusd,
+            known,
+            status[:LONGEST_WORD],
+            stop[:LONGEST_WORD],
+        )
+        settled = ev.CallSettled(self.attempt, call, *words)
         self._house.post(self._house.call_done, settled)
 
     def heard(self, call: int, told: Told) -> None:
@@ -140,5 +153,6 @@ class AttemptDesk:
         self._written += len(line)
         if self._written > MAX_OUTPUT_BYTES:
             line = json.dumps({"attempt": self.n, "cut": "the transcript is larger than its limit"})
-        with path.open("a", encoding="utf-8", errors="replace") as file:
+        opened = open_file(path, os.O_WRONLY | os.O_APPEND)
+        with open(opened, "a", encoding="utf-8", errors="replace") as file:
             file.write(line + "\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,23 +15,26 @@ from stretto.agents import Agent, Result
 from stretto.engines.inprocess import InProcess
 from stretto.errors import EXIT_COULD_NOT, StrettoError, bug
 from stretto.journal import Blob, Journal, Kept, RunJournal
+from stretto.journal.private import make_folder, write_file
 from stretto.models.choice import Decision
-from stretto.plan.model import Group, Task, canonical
-from stretto.plan.references import only_ref
+from stretto.plan.model import canonical
 from stretto.run.desk import Asking, AttemptDesk, not_sent
-from stretto.run.outputs import Made, accept, blob_of, grown_tasks, verdict
-from stretto.run.prepare import Prepared, Preparer, fill
-from stretto.run.values import Values, as_list
+from stretto.run.growing import Growing
+from stretto.run.isolated import Isolation
+from stretto.run.mending import settled
+from stretto.run.outputs import Made, accept, blob_of, verdict
+from stretto.run.prepare import Prepared, Preparer
+from stretto.run.values import Values
 from stretto.scheduler.limiter import Told
+from stretto.scheduler.policy import RESETS
 from stretto.scheduler.schedule import Choice, Scheduler
-from stretto.scheduler.vertex import SUCCEEDED, GroupVertex, TaskVertex
+from stretto.scheduler.vertex import RESULT, SUCCEEDED, TaskVertex
 from stretto.workspace.redact import Redactor
 from stretto.workspace.root import task_folder
 
 ASK_EVERY_S = 0.5
 TURN = 1_000
 """Tasks begun (or taken from kept results) in one turn, before everybody else may do something."""
-MAX_GROW_DEPTH = 3
 
 
 @contextlib.contextmanager
@@ -111,6 +113,7 @@ class Loop:
         reuse: Reuse,
         observers: Sequence[Observer] = (),
         parks: bool = False,
+        isolation: Isolation | None = None,
     ):
         started = scheduler.state.started
         assert started is not None, "the scheduler is started or resumed first"
@@ -129,6 +132,7 @@ class Loop:
             agents.identity,
             self._catalogue,
         )
+        self._growing = Growing(scheduler, self.values, agents.free)
         self._journal = journal
         self._agents = agents
         self._clock = clock
@@ -147,6 +151,10 @@ class Loop:
         self._recorded: tuple[Decision, str] | None = None
         """The decision stored last, and its blob."""
         self._broken: StrettoError | None = None
+        self.isolation = isolation
+        """The worktrees of the run; None where it has none."""
+        if isolation is not None:
+            self.preparer.place = isolation.root_of
 
     # The turn
 
@@ -173,7 +181,7 @@ class Loop:
             while inbox:
                 call, *args = inbox.popleft()
                 call(*args)
-            self._grow()
+            self._growing.grow()
             more = False
             for begun, vertex in enumerate(scheduler.picks(), 1):
                 self._begin(vertex)
@@ -195,7 +203,7 @@ class Loop:
     def _parked_until_us(self) -> int | None:
         """When a run that its provider has stopped goes on by itself; None: it does not."""
         paused = self.state.paused
-        return paused.until_us if self._parks and paused is not None and paused.why == "quota" else None
+        return paused.until_us if self._parks and paused is not None and paused.why in RESETS else None
 
     async def _commit_and_act(self, handled: list[tuple[Any, ...]]) -> None:
         events, commands = self.scheduler.take()
@@ -245,9 +253,9 @@ class Loop:
         if result is None or result.outcome != "ok" or self._folder is None:
             return False
         assert isinstance(vertex, TaskVertex)
-        made = accept(vertex.task, result.output, self._catalogue)
+        made = accept(vertex.task, result.output, self.redactor)
         with contextlib.suppress(OSError):
-            (self._folder / f"unjournaled-{task}-{n}").write_bytes(made.data)
+            write_file(self._folder / f"unjournaled-{task}-{n}", made.data)
             return True
         return False
 
@@ -311,77 +319,22 @@ class Loop:
             self._engine.stop_all()
         self.post(self.scheduler.stop_all)
 
-    # Growing
-
-    def _grow(self) -> None:
-        while (group := self.scheduler.next_growing()) is not None:
-            try:
-                self._grow_one(group)
-            except StrettoError as failed:
-                self.scheduler.cannot_grow(group, failed.what)
-            except Exception as failed:
-                self.scheduler.cannot_grow(group, f"{type(failed).__name__}: {failed}")
-
-    def _grow_one(self, group: GroupVertex) -> None:
-        element = group.element
-        assert element is not None
-        part = element.part
-        if isinstance(part, Group) and part.each is None:
-            self._grow_plan(group)
-            return
-        cause = self._cause(group)
-        if part.each is None:
-            assert isinstance(part, Task)
-            ref = only_ref(part.reduce)
-            assert ref is not None
-            # Counted, not read: the outputs of 10,000 items are loaded by the calls that merge them.
-            self.scheduler.grew(group, cause, [len(self.values.entries(group, ref))])
-            return
-        over = part.each.over
-        items = as_list(fill(over, self.values.lookup(group)), over)
-        if len(items) > part.each.max:
-            raise StrettoError(
-                "too-many-items", f"{over} gave {len(items):,} items; `max` is {part.each.max:,}"
-            )
-        self.scheduler.grew(group, cause, items)
-
-    def _cause(self, group: GroupVertex) -> str:
-        assert group.element is not None
-        for need in group.element.needs:
-            target = self.values.target(need, group)
-            if isinstance(target, TaskVertex):
-                return f"{target.id}#{target.n}"
-        return ""
-
-    def _grow_plan(self, group: GroupVertex) -> None:
-        planner = self.state.vertices[group.id.rpartition(".")[0] + ".plan"]
-        assert isinstance(planner, TaskVertex)
-        depth = group.id.count(".grown") + 1 if group.id.endswith(".grown") else 1
-        if depth > MAX_GROW_DEPTH:
-            raise StrettoError("grown-too-deep", f"plans may grow {MAX_GROW_DEPTH} levels deep")
-        started = self.state.started
-        assert started is not None
-        if not self._agents.free(started.on) and self.state.approved_nusd is None:
-            self.scheduler.wait_for_approval(group, f"{group.id}: a planner wrote tasks that cost money")
-            return
-        tasks = grown_tasks(json.loads(self.values.text(planner)), self._catalogue)
-        self.scheduler.grew_plan(group, f"{planner.id}#{planner.n}", depth, tasks)
-
     # Attempts
 
     def _begin(self, vertex: TaskVertex) -> None:
         reuse = self._reuse
-        if reuse.only and not reuse.names(vertex, reuse.only):
+        if reuse.only and vertex.id != RESULT and not reuse.names(vertex, reuse.only):
             self._take(vertex)
             return
         choice = self.scheduler.choice(vertex)
         try:
             prepared = self.preparer.prepare(vertex, choice)
         except StrettoError as failed:
-            self.scheduler.fail(vertex, f"{failed.what} [{failed.slug}]")
+            self.scheduler.fail(vertex, self.redactor.said(f"{failed.what} [{failed.slug}]"))
             return
         except Exception as failed:
-            self.scheduler.fail(vertex, f"its input cannot be read: {type(failed).__name__}: {failed}")
+            why = f"its input cannot be read: {type(failed).__name__}: {failed}"
+            self.scheduler.fail(vertex, self.redactor.said(why))
             return
         key = prepared.key
         if key and not vertex.tries and not reuse.fresh and not self._is_redone(vertex):
@@ -395,7 +348,7 @@ class Loop:
             return
         prompt = ""
         if prepared.work.prompt:
-            blob = blob_of(prepared.work.prompt)
+            blob = blob_of(self.redactor.in_data(prepared.work.prompt))
             self._blobs.append(blob)
             prompt = blob[0]
         record = self._record(choice)
@@ -451,8 +404,12 @@ class Loop:
             )
             self._report(task, n, result, "")
             return
+        if self.isolation is not None:
+            agent = self.isolation.around(agent, self.state.live[attempt], choice.role)
         for name, tokens, given in prepared.cut:
             desk.note({"kind": "cut", "of": name, "tokens": tokens, "given": given})
+        prepared.work.folder = None if self._folder is None else task_folder(self._folder, task)
+        prepared.work.left_nusd = self.state.ledger.left_nusd(self.state.accounts(task))
         self._engine.start(agent, prepared.work, desk, prepared.timeout_s, prepared.idle_s)
 
     def _report(self, task: str, n: int, result: Result | None, why: str) -> None:
@@ -477,20 +434,25 @@ class Loop:
             outcome = why if timed_out else "cancelled"
             self.scheduler.ended(ev.AttemptEnded(task, n, outcome, "task" if timed_out else "", text))
             return
+        if choice.role == "mend":
+            result = settled(result, self.values.data(vertex.conflict))
+        if choice.role == "mend" or result.outcome in ("conflict", "left"):
+            self._end(vertex, self._of_branches(task, n, result), result)
+            return
         if choice.role != "work":
             outcome, error = _safely(verdict, vertex.task, result, choice.role) or (
                 "error",
                 "the verdict cannot be read",
             )
             cls = "" if outcome == "ok" else "task" if outcome == "check_failed" else result.cls or "task"
-            self._end(vertex, ev.AttemptEnded(task, n, outcome, cls, self.redactor.redact(error)), result)
+            self._end(vertex, ev.AttemptEnded(task, n, outcome, cls, self.redactor.said(error)), result)
             return
         if result.outcome != "ok":
             self._end(vertex, self._not_ok(task, n, result), result)
             return
         made = self._made(vertex, choice, result)
         if made.outcome != "ok":
-            error = self.redactor.redact(made.error)
+            error = self.redactor.said(made.error)
             self._end(vertex, ev.AttemptEnded(task, n, made.outcome, "task", error), result)
             return
         self._blobs.append((made.sha, made.data))
@@ -500,7 +462,9 @@ class Loop:
 
     def _made(self, vertex: TaskVertex, choice: Choice, result: Result) -> Made:
         """The output, if it and the files beside it are what the task promised."""
-        made = _safely(accept, vertex.task, result.output, self._catalogue) or UNREADABLE
+        made = _safely(accept, vertex.task, result.output, self.redactor) or UNREADABLE
+        if vertex.task.grow:
+            made = _safely(self._growing.judged, vertex, made) or UNREADABLE
         if made.outcome != "ok" or not vertex.task.writes or choice.agent.partition(":")[0] == "simulated":
             return made  # a pretender writes nothing, and is not held to it
         missing: str | None = _safely(self.preparer.unwritten, vertex)
@@ -510,17 +474,27 @@ class Loop:
 
     def _not_ok(self, task: str, n: int, result: Result) -> ev.AttemptEnded:
         retry_after_us = _us(result.retry_after_s)
-        error = self.redactor.redact(result.error or result.outcome)
+        error = self.redactor.said(result.error or result.outcome)
         return ev.AttemptEnded(task, n, result.outcome, result.cls or "task", error, "", 0, retry_after_us)
 
+    def _of_branches(self, task: str, n: int, result: Result) -> ev.AttemptEnded:
+        """The end of an attempt that met branches which collide, or mended them; what it says is kept."""
+        ended = self._not_ok(task, n, result)
+        if result.output is None:
+            return ended
+        sha, data = blob_of(canonical(self.redactor.in_value(result.output)))
+        self._blobs.append((sha, data))
+        self.values.keep(sha, data)
+        cls, error = ("", "") if result.outcome == "ok" else (ended.cls, ended.error)
+        return ended._replace(cls=cls, error=error, output=sha, size=len(data))
+
     def _end(self, vertex: TaskVertex, ended: ev.AttemptEnded, result: Result) -> None:
-        until_us = None
-        if result.reset_s is not None:
-            until_us = self.scheduler.now_us + int(result.reset_s * 1e6)
         final = result.final
         if final and result.why == "window":
             final = self.scheduler.choices.climb(vertex) is None  # only a larger context would help
-        self.scheduler.ended(ended, pause=result.why, until_us=until_us, final=final)
+        self.scheduler.ended(ended, pause=result.why, reset_us=_us(result.reset_s), final=final)
+        if self.isolation is not None:
+            self.isolation.over(vertex)
         if vertex.key and vertex.state == SUCCEEDED:
             # Only now: an answer whose check has not passed is nobody's result.
             cost = sum(self.state.task_nusd.get(vertex.id, (0, 0)))
@@ -549,6 +523,9 @@ class Loop:
             )
 
     def call_heard(self, attempt: str, call: int, told: Told) -> None:
+        if told.stopped is not None:
+            note = self.redactor.redact(told.stopped.note)
+            told = told._replace(stopped=told.stopped._replace(note=note))
         self.scheduler.call_heard(attempt, call, told)
 
     def call_done(self, settled: ev.CallSettled) -> None:
@@ -570,7 +547,7 @@ class Loop:
         if self._folder is None:
             return None
         folder = task_folder(self._folder, task)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder, self._folder.parent)
         return folder / "transcript.jsonl"
 
 

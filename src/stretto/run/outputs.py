@@ -11,17 +11,12 @@ from typing import Any, NamedTuple
 
 from stretto.agents import MAX_OUTPUT_BYTES, Result
 from stretto.journal import Blob
-from stretto.models import BUILTIN, Catalogue
-from stretto.plan.finding import Finding
-from stretto.plan.model import Plan, Task, to_data
+from stretto.plan.model import Task
 from stretto.plan.schema import validate
-from stretto.spec.compile import compile_plan
-from stretto.spec.raw import wrap
+from stretto.workspace.redact import Redactor
 from stretto.workspace.root import names_something
 
 NOTHING = hashlib.sha256(b"null").hexdigest()
-MAX_GROWN = 100
-"""Tasks that one planner's plan may have."""
 
 
 class Made(NamedTuple):
@@ -33,20 +28,24 @@ class Made(NamedTuple):
     error: str = ""
 
 
-def accept(task: Task, value: Any, catalogue: Catalogue = BUILTIN) -> Made:
-    """Checks and encodes an agent's answer by the kind and schema of the task's output."""
+NO_SECRETS = Redactor({})
+
+
+def accept(task: Task, value: Any, redactor: Redactor = NO_SECRETS) -> Made:
+    """Checks and encodes an agent's answer by the kind and schema of the task's output.
+
+    A secret in it goes no further: from here on the output is kept, shown and handed to other agents.
+    """
     if value is None and task.output_kind == "json" and task.output is None:
         return Made(b"null", NOTHING)
     try:
         data = _encode(task, value)
-    except _Refused as refused:
+    except Refused as refused:
         return Made(b"", "", "bad_output", str(refused))
     if len(data) > MAX_OUTPUT_BYTES:
         size = f"{len(data):,} bytes; at most {MAX_OUTPUT_BYTES:,} are kept"
         return Made(b"", "", "bad_output", f"the output has {size}")
-    if task.grow and (problems := grown_problems(json.loads(data), catalogue)):
-        text = "; ".join(f"{f.message} [{f.slug}]" for f in problems[:8])
-        return Made(b"", "", "rejected", f"the plan it wrote cannot run: {text}")
+    data = _without_secrets(task.output_kind, data, redactor)
     return Made(data, hashlib.sha256(data).hexdigest())
 
 
@@ -65,7 +64,7 @@ def blob_of(text: str) -> Blob:
     return hashlib.sha256(data).hexdigest(), data
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """An answer that is not what its task promised."""
 
 
@@ -76,13 +75,13 @@ def _encode(task: Task, value: Any) -> bytes:
     if kind == "lines" and isinstance(value, str):
         return _bytes(_dumps([line for line in value.splitlines() if line.strip()]))
     if isinstance(value, str) and (task.action != "call"):
-        value = _parse(value)
-    # A planner's answer is judged by the compiler, which also reads tasks as a mapping.
+        value = parse(value)
+    # A planner's answer is judged as a plan, which may have its tasks as a mapping too (`run.growing`).
     schema = task.output.schema if task.output is not None and not task.grow else None
     if kind == "lines":
         schema = {"type": "array", "items": {"type": "string"}}
     if schema is not None and (problems := validate(value, schema)):
-        raise _Refused("the output is not what was promised: " + "; ".join(problems[:5]))
+        raise Refused("the output is not what was promised: " + "; ".join(problems[:5]))
     return _bytes(_dumps(value))
 
 
@@ -90,51 +89,40 @@ def _bytes(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise _Refused(f"the output is no valid Unicode: {error.reason} at {error.start}") from None
+        raise Refused(f"the output is no valid Unicode: {error.reason} at {error.start}") from None
+
+
+def _without_secrets(kind: str, data: bytes, redactor: Redactor) -> bytes:
+    text = data.decode()
+    told = redactor.in_data(text)
+    if told == text:
+        return data
+    return told.encode() if kind == "text" else _dumps(redactor.in_value(json.loads(text))).encode()
 
 
 def _dumps(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise _Refused(f"the output cannot be written as JSON: {error}") from None
+        raise Refused(f"the output cannot be written as JSON: {error}") from None
 
 
-def _parse(text: str) -> Any:
-    """JSON from a model's or a command's text; a Markdown fence around it is taken off."""
+def parse(text: str) -> Any:
+    """JSON from a model's or a command's text; a Markdown fence around it is taken off. Raises Refused."""
     stripped = text.strip()
     if stripped.startswith("```") and stripped.endswith("```"):
         stripped = stripped.removeprefix("```").removesuffix("```").removeprefix("json").strip()
     try:
         return json.loads(stripped, parse_constant=_no_constant)
     except RecursionError:
-        raise _Refused("the output is JSON that is nested too deeply") from None
+        raise Refused("the output is JSON that is nested too deeply") from None
     except ValueError as error:
         start = stripped[:60].replace("\n", " ")
-        raise _Refused(f"the output is not JSON ({error}); it starts: {start!r}") from None
+        raise Refused(f"the output is not JSON ({error}); it starts: {start!r}") from None
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-def grown_plan(data: Any, catalogue: Catalogue = BUILTIN) -> tuple[Plan | None, list[Finding]]:
-    """Compiles what a planner wrote under the safe subset of the format."""
-    raw = {"stretto": 1, "name": "grown", **(data if isinstance(data, dict) else {"tasks": data})}
-    source = "the planner's answer"
-    return compile_plan(wrap(raw, source), source=source, safe=True, catalogue=catalogue)
-
-
-def grown_problems(data: Any, catalogue: Catalogue = BUILTIN) -> list[Finding]:
-    """The errors of a planner's plan."""
-    return [f for f in grown_plan(data, catalogue)[1] if f.severity == "error"]
-
-
-def grown_tasks(data: Any, catalogue: Catalogue = BUILTIN) -> list[Any]:
-    """The tasks of an accepted planner's answer, as the journal keeps them."""
-    plan, _ = grown_plan(data, catalogue)
-    assert plan is not None, "only accepted answers grow"
-    return [to_data(part) for part in plan.tasks]
 
 
 @lru_cache(maxsize=1)
@@ -165,8 +153,8 @@ def verdict(task: Task, result: Result, role: str = "check") -> tuple[str, str]:
     value = result.output
     if (check.prompt or role == "shadow") and isinstance(value, str):
         try:
-            value = _parse(value)
-        except _Refused as refused:
+            value = parse(value)
+        except Refused as refused:
             return "error", str(refused)
     if isinstance(value, dict) and isinstance(value.get("pass"), bool):
         if value["pass"]:

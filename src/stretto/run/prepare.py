@@ -5,27 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stretto.agents import Work
+from stretto.errors import StrettoError
 from stretto.models import BUILTIN, Catalogue
 from stretto.models.windows import cache_min_tokens, cached_tokens
 from stretto.plan.graph import Element, Need
 from stretto.plan.model import Task, canonical, to_data
-from stretto.plan.references import only_ref
+from stretto.plan.references import Ref, only_ref
+from stretto.plan.role import CLAUDE, TRUSTED, bare, reading
 from stretto.plan.templates import handed_needs, is_shared, shared_pieces, template_of
+from stretto.run.mending import ANSWER, MENDER, asked_of, question
 from stretto.run.outputs import unwritten, verdict_schema
 from stretto.run.values import Values
 from stretto.scheduler.invalidate import is_reduce
 from stretto.scheduler.schedule import Choice
 from stretto.scheduler.vertex import TaskVertex
 from stretto.scheduler.warming import Prefix, items_of
-from stretto.workspace.handover import Block, Count, filled, hand_over, lay_out, substitute
+from stretto.workspace.handover import (
+    BETWEEN,
+    Block,
+    Count,
+    as_text,
+    filled,
+    hand_over,
+    lay_out,
+    not_accepted,
+    substitute,
+    told,
+)
 from stretto.workspace.root import expand_globs, hash_files, hash_root
 
-KEY_VERSION = 2
+KEY_VERSION = 3
 PROMPT_TIMEOUT_S = 3600.0
 PROMPT_IDLE_S = 300.0
 COMMAND_TIMEOUT_S = 3600.0
@@ -77,6 +91,8 @@ class Preparer:
         self._identity = cache(identity)
         self._catalogue = catalogue
         self._handed: dict[Element, list[Need]] = {}
+        self.place: Callable[[TaskVertex], Path | None] = lambda vertex: None
+        """Where a task that works in a worktree has its files."""
         self._reduced: dict[str, list[Callable[[], Any]]] = {}
         """What each reduction merges, looked up once for all its calls."""
         self._heads: dict[tuple[Element, str], int] = {}
@@ -90,7 +106,10 @@ class Preparer:
             return Prepared(work, "", [], task.timeout_s, task.idle_s, self._prefix(work, choice))
         if choice.role == "shadow":
             return Prepared(self._shadow(vertex, choice), "", [], PROMPT_TIMEOUT_S, PROMPT_IDLE_S)
+        if choice.role == "mend":
+            return Prepared(self._mend(vertex, choice), "", [], PROMPT_TIMEOUT_S, PROMPT_IDLE_S)
         work = self._work(vertex, choice)
+        self._cast(work, task)
         cut: list[Count] = []
         action = task.action
         if action == "call":
@@ -107,9 +126,7 @@ class Preparer:
         key = self._key(vertex, choice, work) if with_key and keeps(task) == "always" else ""
         if vertex.findings and work.prompt:
             # After the key: a second try resends the same key, and a later run finds its result by it.
-            work.prompt += (
-                f"\n\nAn earlier answer was not accepted: {vertex.findings}\nAnswer without this fault."
-            )
+            work.prompt += not_accepted(vertex.findings)
         timeout_s, idle_s = task.timeout_s, task.idle_s
         if action == "prompt":
             timeout_s = PROMPT_TIMEOUT_S if timeout_s is None else timeout_s
@@ -132,8 +149,18 @@ class Preparer:
         work.turns = task.turns
         work.env = task.env
         work.writes = bool(task.writes)
+        work.may_write = self._may_write(vertex)
+        work.session = vertex.session if choice.role == "work" else ""
         work.seed = self.seed
         return work
+
+    def _cast(self, work: Work, task: Task) -> None:
+        """What the task's role says, as the plan has it. Who judges the work has no part in this."""
+        roles = self.values.state.plan.roles
+        role = roles.get(task.role)
+        if role is not None and task.action == "prompt":
+            work.system = role.instructions
+            work.agents = tuple(roles[name] for name in role.agents if name in roles)
 
     # Prompts
 
@@ -145,16 +172,25 @@ class Preparer:
         The order is that of a template also where it has one item only: how many others there are is no part
         of a prompt, nor of the key.
         """
-        pieces = filled(text, self.values.lookup(vertex))
+        pieces = filled(text, self.values.lookup(vertex), partial(self._said, vertex))
+        if any("</output id=" in piece for piece in pieces):
+            pieces.append(f"\n\n{BETWEEN}")
         template = template_of(vertex.element)
         head = len(pieces) if template is None else self._head(text, vertex.element, template)
         outer = [block for shared, block in blocks if shared]
         inner = [block for shared, block in blocks if not shared]
-        laid = lay_out("".join(pieces[:head]), "".join(pieces[head:]), outer, inner, bool(work.tools))
+        can_read = bool(work.tools) and self.place(vertex) is None  # our blobs are in no worktree
+        laid = lay_out("".join(pieces[:head]), "".join(pieces[head:]), outer, inner, can_read)
         work.prompt = laid.text
         items = items_of(vertex) if template is not None else None
         work.shared = laid.shared if items is not None and len(items.members) > 1 else None
         return laid.counts
+
+    def _said(self, vertex: TaskVertex, ref: Ref, value: Any) -> str:
+        """A reference in a prompt. What the user gave the plan (`inputs`) is trusted as the plan itself."""
+        if self.values.is_input(vertex, ref):
+            return as_text(value)
+        return told(".".join((ref.name, *ref.path)), value)
 
     def _head(self, text: str, element: Element, template: Element) -> int:
         head = self._heads.get((element, text))
@@ -247,8 +283,11 @@ class Preparer:
 
     def unwritten(self, vertex: TaskVertex) -> str:
         """What a task that is done promised to write and did not, as an error."""
+        return unwritten(self.place(vertex) or self.root, self._may_write(vertex))
+
+    def _may_write(self, vertex: TaskVertex) -> tuple[str, ...]:
         find = self.values.lookup(vertex)
-        return unwritten(self.root, [substitute(path, find) for path in vertex.task.writes])
+        return tuple(substitute(path, find) for path in vertex.task.writes)
 
     # Checks
 
@@ -281,9 +320,28 @@ class Preparer:
         self._lay(work, vertex, vertex.task.prompt, list(self._blocks(vertex)))
         asked = self._block(f"{vertex.id} (the task)", work.prompt, "")
         work.prompt, _ = hand_over(AUDIT, [asked, result], can_read_files=bool(vertex.task.tools))
-        work.system, work.shared = JUDGE, None
+        work.system, work.shared, work.tools, work.writes = JUDGE, None, reading(work.tools), False
         work.output_kind, work.schema = "json", verdict_schema()
         return work
+
+    def _mend(self, vertex: TaskVertex, choice: Choice) -> Work:
+        """The question how branches that collide are put together."""
+        work = self._work(vertex, choice)
+        conflict = json.loads(self.values.data(vertex.conflict))
+        work.system, work.tools, work.writes, work.may_write = MENDER, (), False, ()
+        work.prompt = question(conflict, asked_of(conflict, vertex.id, self._words))
+        work.output_kind, work.schema = "json", ANSWER
+        return work
+
+    def _words(self, task: str) -> str:
+        """What a task was told to do, as far as that can still be said."""
+        vertex = self.values.state.vertices[task]
+        if not isinstance(vertex, TaskVertex):
+            return ""
+        try:
+            return substitute(vertex.task.prompt, self.values.lookup(vertex))
+        except StrettoError:
+            return vertex.task.prompt
 
     # Keys
 
@@ -318,13 +376,13 @@ class Preparer:
             "call": work.call,
             "kwargs": work.kwargs,
             "stdin": hashlib.sha256(work.stdin).hexdigest(),
-            "role": task.role,
             "system": work.system,
+            "agents": [[role.name, to_data(role)] for role in work.agents],
             "tools": task.tools,
             "output": to_data(task.output),
             "kind": task.output_kind,
             "check": self._check_data(vertex),
-            "reads": self._reads(vertex),
+            "reads": self._reads(vertex, choice),
             "max_tokens": task.max_tokens,
         }
         return hashlib.sha256(canonical(data).encode()).hexdigest()
@@ -339,14 +397,15 @@ class Preparer:
         who = [judge.agent, self._identity(judge.agent), judge.model]
         return [argv, check.call, substitute(check.prompt, find), *who]
 
-    def _reads(self, vertex: TaskVertex) -> str:
+    def _reads(self, vertex: TaskVertex, choice: Choice) -> str:
         """What the task may have read: declared globs, else the whole root where it can see files."""
         task = vertex.task
         if task.reads:
             find = self.values.lookup(vertex)
             patterns = [substitute(glob, find) for glob in task.reads]
             return hash_files(self.root, expand_globs(self.root, patterns))
-        if task.action == "prompt" and not task.tools:
+        looks = bool(task.tools) or choice.agent.partition(":")[0] == CLAUDE
+        if task.action == "prompt" and not looks:
             return ""
         if not self._root_hash:
             self._root_hash = hash_root(self.root)
@@ -355,10 +414,12 @@ class Preparer:
 
 def keeps(task: Task) -> str:
     """`always`, `run` or `never`: how far this task's results may be used again."""
+    if task.isolation:
+        return "never" if task.reuse == "never" else "run"  # what it makes is a branch of this run
     if task.reuse:
         return task.reuse
     if task.action == "prompt":
-        return "run" if task.writes else "always"
+        return "run" if task.writes or any(bare(tool) in TRUSTED for tool in task.tools) else "always"
     return "always" if task.pure and not task.writes else "run"
 
 

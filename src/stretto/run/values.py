@@ -129,6 +129,10 @@ class Values:
 
         return find
 
+    def is_input(self, vertex: Vertex, ref: Ref) -> bool:
+        """Whether a reference means what the user gave the plan, and nothing that a task has made."""
+        return ref.name not in vertex.scope.items() and self._need_of(vertex, ref) is None
+
     def _need_of(self, vertex: Vertex, ref: Ref) -> Need | None:
         element = vertex.element
         assert element is not None
@@ -200,7 +204,7 @@ def dig(value: Any, path: tuple[str, ...], ref: Ref) -> Any:
             case list() if step.isdigit() and int(step) < len(value):
                 value = value[int(step)]
             case dict():
-                known = ", ".join(list(value)[:8])
+                known = ", ".join(key[:40] for key in list(value)[:8])
                 raise StrettoError("bad-reference", f"{ref}: there is no {step!r}; there is: {known}")
             case list():
                 raise StrettoError("bad-reference", f"{ref}: a list of {len(value)} has no {step!r}")

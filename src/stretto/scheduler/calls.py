@@ -112,7 +112,7 @@ class Calls:
         return None
 
     def _lane(self, asked: Asked) -> Lane:
-        group = _group(asked.attempt)
+        group = group_of(asked.attempt)
         key = (asked.model, asked.accounts, group)
         lane = self._lanes.get(key)
         if lane is None:
@@ -209,7 +209,7 @@ class Calls:
             del self._waiting[attempt]
 
 
-def _group(attempt: str) -> str:
-    """The outermost group that an attempt's task stands in; empty where it stands alone in the plan."""
-    first, dot, _ = attempt.partition(".")
+def group_of(id: str) -> str:
+    """The outermost group that a task or an attempt stands in; empty where it stands alone in the plan."""
+    first, dot, _ = id.partition(".")
     return first if dot else ""

@@ -8,9 +8,10 @@ from typing import Protocol
 from stretto import events as ev
 from stretto.models.catalogue import Rates
 from stretto.models.money import usd
+from stretto.scheduler import policy
 from stretto.scheduler.admission import Admission, whose_cap, why_used_up
 from stretto.scheduler.calls import Calls, Verdict
-from stretto.scheduler.limiter import Allowance, Limiter, Told
+from stretto.scheduler.limiter import Allowance, Limiter, Stopped, Told
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import TaskVertex
 
@@ -20,7 +21,9 @@ LOOK_AGAIN_US = 1_000_000
 class Pause(Protocol):
     """How the scheduler pauses a run."""
 
-    def __call__(self, why: str, *, need: int | None = None, note: str = "") -> None: ...
+    def __call__(
+        self, why: str, *, until_us: int | None = None, need: int | None = None, note: str = ""
+    ) -> None: ...
 
 
 class Cashier:
@@ -36,6 +39,7 @@ class Cashier:
         emit: Callable[[ev.Event], None],
         tell: Callable[[ev.Command], None],
         pause: Pause,
+        agent_of: Callable[[str], str],
     ):
         self._state = state
         self._ledger = state.ledger
@@ -43,6 +47,10 @@ class Cashier:
         self._emit = emit
         self._tell = tell
         self._pause = pause
+        self._agent_of = agent_of
+        """Of an attempt that runs."""
+        self._shut: dict[str, str] = {}
+        """Agents whose provider serves us no more, until the run goes on: why."""
         self.calls = Calls(self._ledger, self._limiter)
         self.admission = Admission(state)
         self._coming: dict[str, Allowance] = {}
@@ -51,6 +59,7 @@ class Cashier:
     def open(self, dry_us: int) -> None:
         """Begins to answer; the buckets were empty at that time."""
         self._limiter.begin(dry_us)
+        self._shut.clear()
         self.admission.clear()
 
     def opens_us(self, model: str, now_us: int) -> int:
@@ -92,6 +101,9 @@ class Cashier:
         """An attempt wants to send a call; `tokens` are those of the prompt, and of the answer at most."""
         if self._coming:
             self._came(attempt)
+        if self._shut and (why := self._shut.get(self._agent_of(attempt))):
+            self._tell(ev.Answer(attempt, call, False, why))
+            return
         accounts = self._state.accounts(attempt.rpartition("#")[0])
         vertex = self._state.live.get(attempt)
         tail_s = vertex.element.tail_s if vertex is not None else 0.0
@@ -103,9 +115,22 @@ class Cashier:
 
     def heard(self, attempt: str, call: int, told: Told, now_us: int) -> None:
         """The response to a call has begun."""
+        if told.stopped is not None and attempt in self._state.live:
+            self._stop(attempt, told.stopped, now_us)
         self._limiter.heard(attempt, call, told, now_us)
         if self.calls:
             self._grant(now_us)
+
+    def _stop(self, attempt: str, stopped: Stopped, now_us: int) -> None:
+        """The provider serves an agent no more: what waits to be sent would fail as the call before did."""
+        agent = self._agent_of(attempt)
+        self._shut[agent] = stopped.why
+        self._pause(
+            stopped.why, until_us=policy.opens_again_us(stopped.wait_us, now_us), note=stopped.note[:200]
+        )
+        for asked in [asked for asked in self.calls if self._agent_of(asked.attempt) == agent]:
+            self.calls.withdraw(asked.attempt, asked.call)
+            self._tell(ev.Answer(asked.attempt, asked.call, False, stopped.why))
 
     def limits(self, model: str) -> bool:
         """Whether anything is known of a model's limits."""
@@ -140,7 +165,8 @@ class Cashier:
             self._grant(now_us)
 
     def raised(self, now_us: int) -> None:
-        """A cap was raised, or held money was released."""
+        """The run goes on, perhaps with a higher cap; or held money was released."""
+        self._shut.clear()
         self.admission.raised()
         self._grant(now_us)
 
@@ -170,8 +196,12 @@ class Cashier:
         asked, _, account = verdict
         assert account is not None
         if account is self._ledger.run:
-            self._tell(ev.Answer(asked.attempt, asked.call, False, "budget"))
-            self._pause("budget", need=asked.nusd)
+            vertex = self._state.live.get(asked.attempt)
+            # What the money does not mend is left: no run stops for that.
+            mends = vertex is not None and vertex.live == "mend"
+            self._tell(ev.Answer(asked.attempt, asked.call, False, "budget", final=mends))
+            if not mends:
+                self._pause("budget", need=asked.nusd)
             return
         cost = f"the next call may cost {usd(asked.nusd)}"
         why = why_used_up(account, asked.attempt.rpartition("#")[0], cost)

@@ -14,6 +14,7 @@ from stretto.models.figures import figure
 from stretto.models.history import Outcome
 from stretto.plan.graph import Element
 from stretto.plan.model import Task, canonical
+from stretto.scheduler.branches import bases
 from stretto.scheduler.invalidate import is_reduce
 from stretto.scheduler.policy import JUDGE_TRIES
 from stretto.scheduler.state import State
@@ -69,6 +70,8 @@ class Choices:
 
     def of(self, vertex: TaskVertex, role: str) -> Choice:
         """The choice for an attempt of this role."""
+        if role == "mend":
+            return self._mender(vertex)
         key = (vertex.element, vertex.rung, vertex.failed_rungs, role)
         version, found = self._known.get(key, (-1, None))
         if found is not None and found.decision is None and found.expected_nusd is None:
@@ -143,8 +146,8 @@ class Choices:
         """What is known of a task; with the signature of this very item where history has met it."""
         facts = self._facts.get(vertex.element)
         if facts is None:
-            name = self._state.plan.name
-            facts = facts_of(vertex.element, name, self._on, self.chooser.catalogue, self._inputs_of_run)
+            plan, catalogue = self._state.plan, self.chooser.catalogue
+            facts = facts_of(vertex.element, plan.name, self._on, catalogue, self._inputs_of_run, plan.roles)
             self._facts[vertex.element] = facts
         return facts._replace(signature=self.signature_of(vertex)) if self._met(vertex) else facts
 
@@ -230,6 +233,8 @@ class Choices:
         if role == "check":
             assert check is not None
             agent = check.agent(self._on)
+            if task.isolation and kind_of_agent(doer := task.agent(self._on)) == "simulated":
+                agent = doer  # what was never made cannot be looked at
             why = "declared" if check.model != "auto" else "default"
             model = self._id(agent, check.model)
             rung, nusd = max(0, vertex.rung), self._judge_nusd(vertex, agent, model)
@@ -263,10 +268,33 @@ class Choices:
         guess = decision is None or decision.expected_from == "prior"
         return Choice(agent, model, effort, rung, "work", why, expected, guess, None if fixed else decision)
 
+    def _mender(self, vertex: TaskVertex) -> Choice:
+        """Who resolves what collides: a tier above the strongest of the tasks whose work it is."""
+        catalogue, rung = self.chooser.catalogue, max(0, vertex.rung)
+        order = catalogue.tiers
+        strongest, doer = -1, vertex
+        for other in (vertex, *bases(self._state, vertex)):
+            tier = catalogue.info(other.meter.model).tier if other.meter is not None else ""
+            place = order.index(tier) if tier in order else -1
+            if other.task.prompt and (place > strongest or not doer.task.prompt):
+                strongest, doer = place, other
+        agent, why = doer.task.agent(self._on), "the branches it starts from collide"
+        if kind_of_agent(agent) in UNCHOSEN:
+            return Choice(agent, self._id(agent, doer.task.model), "", rung, "mend", why)
+        # As for all choices, what is above the last of `auto` has to be asked for.
+        top = order.index(catalogue.auto_tiers[-1])
+        place = top if strongest < 0 else max(strongest, min(strongest + 1, top))
+        model = self._id(agent, order[place])
+        nusd = self._verdict_nusd(vertex, agent, model)
+        return Choice(agent, model, "", rung, "mend", why, nusd, guess=True)
+
     def _judge_nusd(self, vertex: TaskVertex, agent: str, model: str) -> int | None:
         """What a judge is expected to cost; None where nothing asks for it."""
         check = vertex.task.check
-        if check is None or not check.prompt or not self._counts_money() or self._free(agent):
+        return self._verdict_nusd(vertex, agent, model) if check is not None and check.prompt else None
+
+    def _verdict_nusd(self, vertex: TaskVertex, agent: str, model: str) -> int | None:
+        if not self._counts_money() or self._free(agent):
             return None
         chooser = self.chooser_of(vertex)
         info = chooser.catalogue.info(model)
@@ -294,7 +322,7 @@ def _is_fixed(task: Task) -> bool:
 def next_role(vertex: TaskVertex) -> str:
     """What the next attempt of a task is for."""
     if vertex.state != CHECKING:
-        return "work"
+        return "mend" if vertex.conflict else "work"
     return "shadow" if vertex.passed else "check"
 
 
@@ -329,7 +357,7 @@ def learned(
 
     An end for want of money (class `run`, or final) says nothing about the model, nor one before any call.
     """
-    if meter is None or not vertex.task.prompt or not choices.learns:
+    if meter is None or not vertex.task.prompt or not choices.learns or role == "mend":
         return []
     said_no = ended.outcome in EVIDENCE
     if said_no and (final or ended.cls == "run" or (ended.outcome == "cut_off" and not meter.calls)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stretto.errors import bug
 from stretto.plan.model import Task
 from stretto.scheduler.vertex import (
+    RESULT,
     SUCCEEDED,
     WAITING,
     GroupVertex,
@@ -25,6 +26,9 @@ def invalidate(vertices: dict[str, Vertex], root: GroupVertex, id: str) -> tuple
     if start is None or start.state < SUCCEEDED:
         raise bug(f"TaskInvalidated for {id!r}, which is not settled")
     whole, joins = _affected(vertices, root, start)
+    last = vertices.get(RESULT)
+    if last is not None and last.state >= SUCCEEDED:
+        whole.add(last)  # what came together there has to come together anew
     for vertex in list(vertices.values()):
         if vertex in whole and isinstance(vertex, GroupVertex) and vertex.grown:
             _ungrow(vertices, vertex)
@@ -106,8 +110,10 @@ def _reset(vertex: Vertex, *, whole: bool) -> None:
         vertex.row.counts[vertex.state] -= 1
         vertex.row.counts[WAITING] += 1
         vertex.output, vertex.size, vertex.error, vertex.findings = "", 0, "", ""
+        vertex.session = ""
         vertex.tries = vertex.interruptions = vertex.judged = vertex.not_before_us = 0
         vertex.rung, vertex.failed_rungs, vertex.passed, vertex.meter = -1, (), False, None
+        vertex.conflict, vertex.mends = "", ()
     else:
         vertex.why = ""
         if whole:
@@ -132,6 +138,8 @@ def _recount(vertices: dict[str, Vertex], root: GroupVertex) -> list[Vertex]:
         if vertex.state != WAITING:
             continue
         vertex.wait = int(vertex.owner is not None and not vertex.owner.open)
+        if vertex.id == RESULT:
+            vertex.wait = int(root.left > 1)
         for target in needed(vertices, vertex):
             if target.state < SUCCEEDED:
                 vertex.wait += 1

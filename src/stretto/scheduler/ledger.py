@@ -76,6 +76,11 @@ class Ledger:
     def fits(self, nusd: int) -> bool:
         return self.run.fits(nusd)
 
+    def left_nusd(self, accounts: tuple[Account, ...]) -> int | None:
+        """What the caps could still grant if all in flight cost nothing; None where there is no cap."""
+        capped = [a for a in (self.run, *accounts) if a.cap_nusd is not None]
+        return min((a.cap_nusd - a.spent_nusd - a.held_nusd for a in capped if a.cap_nusd), default=None)
+
     def account(self, id: str, cap_nusd: int) -> Account:
         """The account of a capped task or group, made when it is first asked for."""
         found = self.accounts.get(id)

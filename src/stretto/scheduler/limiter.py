@@ -29,6 +29,15 @@ So one refusal in fifty, as any busy provider has them, changes nothing, and a w
 """
 CALM = 0.25
 
+WHOLE = 1_000
+LEAST_SHARE = 100
+"""Of what flows into a bucket, in thousandths, that we take to be ours; somebody else may use the same key.
+
+A refusal takes a third of it away. Where a tenth of the bucket is left, others leave us more than we
+take, and it grows fast; else slowly, to see whether they have gone.
+"""
+FAST, SLOW = 20, 2
+
 
 class Left(NamedTuple):
     """One bucket as the provider tells of it."""
@@ -36,6 +45,17 @@ class Left(NamedTuple):
     limit: int
     """Per minute."""
     left: int
+
+
+class Stopped(NamedTuple):
+    """The provider serves us no more: no other call on the same account would do better."""
+
+    why: str
+    """quota, billing or auth."""
+    note: str = ""
+    """In the provider's words."""
+    wait_us: int | None = None
+    """Until it serves us again; None: it does not say."""
 
 
 class Told(NamedTuple):
@@ -48,6 +68,7 @@ class Told(NamedTuple):
     """The call was refused for being one too many."""
     wait_us: int = 0
     """How long the provider asks to wait."""
+    stopped: Stopped | None = None
 
 
 NOTHING_TOLD = Told()
@@ -73,27 +94,34 @@ class Bucket:
     Levels count in parts of 60,000,000, so that what flows in within a microsecond is a whole number.
     """
 
-    __slots__ = ("at_us", "level", "most", "rate")
+    __slots__ = ("at_us", "level", "most", "rate", "share")
 
-    def __init__(self, rate: int, dry_us: int):
+    def __init__(self, rate: int, dry_us: int, most: int | None = None):
         self.rate = rate
         """Per minute."""
-        self.most = rate
-        """What the settings allow, though a provider may give more."""
+        self.most = most
+        """What the settings allow, though a provider may give more; None: they say nothing."""
+        self.share = WHOLE
+        """Of what flows in, in thousandths, that is ours."""
         self.level = 0
         self.at_us = dry_us
+
+    @property
+    def flow(self) -> int:
+        """What flows in for us per minute."""
+        return max(1, self.rate * self.share // WHOLE)
 
     def fill(self, now_us: int) -> None:
         """Lets in what has flowed since the last time."""
         if now_us > self.at_us:
-            self.level = min(self.rate * MINUTE_US, self.level + self.rate * (now_us - self.at_us))
+            self.level = min(self.rate * MINUTE_US, self.level + self.flow * (now_us - self.at_us))
             self.at_us = now_us
 
     def wait_us(self, amount: int, now_us: int) -> int:
         """How long until so much may be taken; what no bucket could hold may go when it is full."""
         self.fill(now_us)
         missing = min(amount, self.rate) * MINUTE_US - self.level
-        return -(-missing // self.rate) if missing > 0 else 0
+        return -(-missing // self.flow) if missing > 0 else 0
 
     def take(self, amount: int) -> None:
         """Takes it, if need be below nothing: then the next have to wait longer."""
@@ -102,8 +130,14 @@ class Bucket:
     def agree(self, rate: int, left: int, now_us: int) -> None:
         """Takes over what the provider says: its rate, and that no more than `left` is there."""
         self.fill(now_us)
-        self.rate = rate = min(rate, self.most)
+        self.rate = rate = rate if self.most is None else min(rate, self.most)
         self.level = min(self.level, max(left, -rate) * MINUTE_US, rate * MINUTE_US)
+        self.share = min(WHOLE, self.share + (FAST if 10 * left >= rate else SLOW))
+
+    def give_way(self, now_us: int) -> None:
+        """It was emptier than we thought: somebody else draws on it too."""
+        self.fill(now_us)
+        self.share = max(LEAST_SHARE, self.share * 2 // 3)
 
     def give(self, amount: int, now_us: int) -> None:
         """Puts back what was not used after all; what was used beyond what was taken is less than nothing."""
@@ -201,8 +235,13 @@ class Allowance:
         if self._calm >= self.window and self.window < MOST_AT_ONCE:
             self.window, self._calm = self.window + 1, 0
 
-    def refused(self, wait_us: int, now_us: int) -> None:
-        """The provider would not take a call: it is left alone as long as it asks."""
+    def refused(self, wait_us: int, now_us: int, short: list[str]) -> None:
+        """The provider would not take a call, for these buckets: it is left alone as long as it asks."""
+        if now_us >= self.closed_us:  # what was on its way when it closed says nothing new
+            for name in short:
+                bucket: Bucket | None = getattr(self, name)
+                if bucket is not None:
+                    bucket.give_way(now_us)
         self.closed_us = max(self.closed_us, now_us + wait_us)
         self.crowd += 1
         if self.crowd >= CROWDED:
@@ -218,7 +257,7 @@ class Allowance:
 
 
 def _bucket(rate: int | None, dry_us: int) -> Bucket | None:
-    return None if not rate else Bucket(rate, dry_us)
+    return None if not rate else Bucket(rate, dry_us, most=rate)
 
 
 class Limiter:
@@ -279,9 +318,11 @@ class Limiter:
             self._agree(allowance, flight.model, told, now_us)
         if not told.refused:
             allowance.went()
-        elif not _has_room(told, flight):
-            self._flights[attempt, call] = self._flights[attempt, call]._replace(refused=True)
-            allowance.refused(told.wait_us, now_us)
+        else:
+            short = _short(told, flight)
+            if short is None or short:
+                self._flights[attempt, call] = self._flights[attempt, call]._replace(refused=True)
+                allowance.refused(told.wait_us, now_us, short or [])
 
     def _learned(self, model: str, now_us: int) -> Allowance:
         """An allowance for a model that turns out to have limits; what is in flight counts as debited."""
@@ -323,8 +364,12 @@ class Limiter:
         assert allowance is not None
         allowance.flying -= 1
         usage, taken = settled.usage, settled.status != NOT_SENT and not flight.refused
-        if taken and (not settled.certain or not usage):
-            return  # whether an error counts is the provider's secret
+        if taken and not settled.certain:
+            return
+        if taken and not usage:
+            # Whether an error counts as a request is the provider's secret; that it wrote nothing is sure.
+            allowance.give(0, 0, flight.output_tokens, now_us)
+            return
         output = usage.get("output", 0)
         read = usage.get("input", 0) + usage.get("cache_write_5m", 0) + usage.get("cache_write_1h", 0)
         if output:
@@ -333,8 +378,11 @@ class Limiter:
         allowance.give(requests, flight.input_tokens - read, flight.output_tokens - output, now_us)
 
 
-def _has_room(told: Told, flight: Flight) -> bool:
-    """Whether the buckets give no reason for the refusal: then it is about one call alone."""
-    wanted = ((told.requests, 1), (told.inputs, flight.input_tokens), (told.outputs, 1))
-    known = [(bucket.left, amount) for bucket, amount in wanted if bucket is not None]
-    return bool(known) and all(left >= amount for left, amount in known)
+def _short(told: Told, flight: Flight) -> list[str] | None:
+    """The buckets that were too empty for a refused call; None where the provider tells of none.
+
+    Where it tells of some and all have room, the refusal is about this one call alone.
+    """
+    wanted = {"requests": 1, "inputs": flight.input_tokens, "outputs": 1}
+    known: dict[str, Left] = {name: getattr(told, name) for name in wanted if getattr(told, name) is not None}
+    return [name for name, bucket in known.items() if bucket.left < wanted[name]] if known else None

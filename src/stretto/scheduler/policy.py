@@ -6,6 +6,7 @@ import math
 import zlib
 
 from stretto.events import AttemptEnded, Event, RetryPlanned, TaskFailed, TaskSucceeded
+from stretto.scheduler.mending import after_collision, collided
 from stretto.scheduler.vertex import GroupVertex, TaskVertex
 
 INTERRUPTIONS = 20
@@ -13,6 +14,10 @@ INTERRUPTIONS = 20
 JUDGE_TRIES = 3
 BACKOFF_FIRST_S = 1.0
 BACKOFF_LONGEST_S = 60.0
+RESETS = ("quota", "billing")
+"""Pauses that may end by themselves, where the provider says when."""
+SHUT_LEAST_US = 60_000_000
+"""A provider that serves us no more is left alone so long, even where it says that it will again at once."""
 
 
 def backoff_s(tries: int, seed: int, task: str) -> float:
@@ -20,6 +25,11 @@ def backoff_s(tries: int, seed: int, task: str) -> float:
     jitter = 0.5 + zlib.crc32(f"{seed}/{task}/{tries}".encode()) / 2**33
     wait: float = min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * 2.0 ** (tries - 1))
     return wait * jitter
+
+
+def opens_again_us(wait_us: int | None, now_us: int) -> int | None:
+    """When a provider that serves us no more is asked again; None: it does not say when it will."""
+    return None if wait_us is None else now_us + max(wait_us, SHUT_LEAST_US)
 
 
 def after_attempt(
@@ -37,7 +47,7 @@ def after_attempt(
 
     `final`: no try would help. `rung`: where to climb to, if that pays. `audited`: a shadow judges next.
     """
-    if ended.outcome == "ok":
+    if ended.outcome == "ok" and role != "mend":
         if audited or (role == "work" and vertex.task.check is not None):
             return []
         return [TaskSucceeded(vertex.id, vertex.output, vertex.size, vertex.key)]
@@ -45,6 +55,9 @@ def after_attempt(
         return []
     if vertex.interruptions > INTERRUPTIONS:
         return [TaskFailed(vertex.id, "task", f"interrupted {vertex.interruptions} times")]
+    if collided(vertex, ended, role):
+        not_before_us = _not_before_us(max(1, vertex.judged), vertex, ended, now_us, seed)
+        return after_collision(vertex, ended, role, not_before_us, now_us, final=final)
     if role != "work" and ended.outcome != "check_failed":
         return _no_verdict(vertex, ended, role)
     if ended.outcome in ("lost", "cancelled"):

@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 from stretto import events as ev
@@ -22,7 +23,7 @@ from stretto.scheduler.choosing import EVIDENCE, Choices, learned, next_role
 from stretto.scheduler.choosing import MODELLESS as MODELLESS
 from stretto.scheduler.choosing import Choice as Choice
 from stretto.scheduler.limiter import MINUTE_US, Told
-from stretto.scheduler.pools import SLOTS, UNBOUNDED, Pool
+from stretto.scheduler.pools import SLOTS, UNBOUNDED, Pool, Turns
 from stretto.scheduler.state import State
 from stretto.scheduler.vertex import (
     BACKOFF,
@@ -63,6 +64,7 @@ class Scheduler:
             self._emit,
             self._tell,
             self.pause,
+            lambda attempt: self._pool_of[attempt].key[0],
         )
         self.admission = self.cashier.admission
         self.approval = Approval(self.state)
@@ -77,6 +79,7 @@ class Scheduler:
         self.running = 0
         self.agent_running: dict[str, int] = {}
         self._pool_of: dict[str, Pool] = {}
+        self._turns = Turns()
         self._stopping: dict[str, str] = {}
         self._timers: list[tuple[int, int, TaskVertex]] = []
         self._number = count()
@@ -107,7 +110,7 @@ class Scheduler:
         while state.closing:
             self._close(state.closing.popleft())
         ready, state.ready = state.ready, []
-        for vertex in ready:
+        for vertex in sorted(ready, key=attrgetter("element.index")):
             self._push(vertex)
         if state.growing:
             self.growing.extend(state.growing)
@@ -267,14 +270,13 @@ class Scheduler:
         pool = self.pools.get(key)
         if pool is None:
             pool = self.pools[key] = self._new_pool(*key)
-        element = vertex.element
-        heapq.heappush(pool.heap, (-element.tail_s, element.index, next(self._number), vertex))
+        pool.push(vertex)
 
     def _new_pool(self, agent: str, model: str) -> Pool:
         slots = self.state.plan.limits.slots
         base = agent.split(":")[0]
         of_agent = slots.get(base, SLOTS.get(base, UNBOUNDED))
-        return Pool((agent, model), base, of_agent, self._slots_of_model(base, model))
+        return Pool((agent, model), base, of_agent, self._slots_of_model(base, model), self._turns)
 
     def _slots_of_model(self, agent: str, model: str) -> int:
         """A plan may say `messages/haiku`: what counts is the model that the name stands for in this run."""
@@ -306,7 +308,7 @@ class Scheduler:
             best: Pool | None = None
             for pool in self.pools.values():
                 heap = pool.heap
-                while heap and not _startable(heap[0][3]):
+                while heap and not _startable(heap[0][-1]):
                     heapq.heappop(heap)
                 if not heap or pool.running >= pool.limit or self._opens_us(pool) > self.now_us:
                     continue
@@ -316,7 +318,7 @@ class Scheduler:
                     best = pool
             if best is None:
                 return
-            vertex = heapq.heappop(best.heap)[3]
+            vertex = best.pop()
             if self.choices.pool_of(vertex, next_role(vertex)) != best.key:
                 self._push(vertex)  # what other tasks taught since has changed the choice
             elif not self.warming.holds(vertex, best.key):
@@ -356,6 +358,7 @@ class Scheduler:
                 choice.why,
                 prompt,
                 record,
+                vertex.session if choice.role == "work" else "",
             )
         )
         self.running += 1
@@ -417,10 +420,10 @@ class Scheduler:
         ended: ev.AttemptEnded,
         *,
         pause: str = "",
-        until_us: int | None = None,
+        reset_us: int | None = None,
         final: bool = False,
     ) -> None:
-        """An attempt ended; `pause` names the reason where its class is `run`."""
+        """An attempt ended; `pause` names the reason where its class is `run`, which may end by itself."""
         attempt = f"{ended.task}#{ended.n}"
         vertex = self.state.live.get(attempt)
         if vertex is None:
@@ -437,6 +440,7 @@ class Scheduler:
             return
         self._decide(vertex, ended, role, final=final)
         if ended.cls == "run":
+            until_us = policy.opens_again_us(reset_us, self.now_us)
             self.pause(pause or "quota", until_us=until_us, note=ended.error[:200])
 
     def _decide(self, vertex: TaskVertex, ended: ev.AttemptEnded, role: str, *, final: bool = False) -> None:
@@ -509,11 +513,6 @@ class Scheduler:
                 return group
         return None
 
-    def wait_for_approval(self, group: GroupVertex, note: str) -> None:
-        """Pauses until somebody approves what this group would add."""
-        self.growing.appendleft(group)
-        self.pause("approval", note=note)
-
     def grew(self, group: GroupVertex, cause: str, items: list[Any]) -> None:
         """The entries of an each are known; a reduce gets one number, how many parts there are."""
         added = 0
@@ -523,8 +522,11 @@ class Scheduler:
             added += self._grow(group, ev.PlanGrew(group.id, cause, 0, first, chunk, [], last))
         self._ask_if_above(group, added)
 
-    def grew_plan(self, group: GroupVertex, cause: str, depth: int, tasks: list[Any]) -> None:
-        self._ask_if_above(group, self._grow(group, ev.PlanGrew(group.id, cause, depth, 0, [], tasks, True)))
+    def grew_plan(
+        self, group: GroupVertex, cause: str, depth: int, tasks: list[Any], noted: list[str] | None = None
+    ) -> None:
+        grew = ev.PlanGrew(group.id, cause, depth, 0, [], tasks, True, noted=noted or [])
+        self._ask_if_above(group, self._grow(group, grew))
 
     def _grow(self, group: GroupVertex, event: ev.PlanGrew) -> int:
         """Adds members, and to the event what they are expected to cost, which is known of vertices only."""

@@ -10,15 +10,18 @@ from stretto import events as ev
 from stretto.errors import bug
 from stretto.plan import graph as graphs
 from stretto.plan.graph import Element, Graph
-from stretto.plan.model import Group, Plan, Task, part_from_data
+from stretto.plan.model import Group, Plan, Task, part_from_data, planned_by
+from stretto.scheduler.branches import isolates, result_element
 from stretto.scheduler.invalidate import invalidate
 from stretto.scheduler.ledger import Account, Ledger, caps_of
+from stretto.scheduler.mending import told_of_collision
 from stretto.scheduler.vertex import (
     BACKOFF,
     CANCELLED,
     CHECKING,
     FAILED,
     READY,
+    RESULT,
     RUNNING,
     SKIPPED,
     STATES,
@@ -55,7 +58,7 @@ class State:
         self.approved_nusd: int | None = None
         self.deadline_us: int | None = None
         self.ledger = Ledger()
-        self._capped = any(e.part.usd_cap_nusd is not None for e in self.graph.elements.values())
+        self._capped = any(_has_cap(element.part) for element in self.graph.elements.values())
         self._accounts: dict[str, tuple[Account, ...]] = {}
         self.task_nusd: dict[str, list[int]] = {}
         """[spent, held] of each task that made a call."""
@@ -239,6 +242,23 @@ class State:
         group.left += len(element.members)
         return new
 
+    def _place_result(self, on: str) -> None:
+        """The last vertex of a run with worktrees; it waits for the end of all others, however that is."""
+        if RESULT in self.vertices or not isolates(self.plan, on):
+            return
+        element = result_element(len(self.graph.elements))
+        row = self.rows[RESULT] = Tally(RESULT, element)
+        vertex = self._place(element, self.root.scope, self.root, row, [])
+        vertex.wait = 1
+        self.root.members.append(vertex)
+        self.root.left += 1
+
+    def _release_result(self) -> None:
+        result = self.vertices.get(RESULT)
+        if self.root.left == 1 and result is not None and result.state == WAITING:
+            result.wait = 0
+            self._release(result)
+
     # Moves
 
     def _set(self, vertex: Vertex, state: int) -> None:
@@ -306,7 +326,10 @@ class State:
             owner.ok += 1
         elif not fine:
             owner.failed += 1
-        if owner.state >= SUCCEEDED or owner is self.root:
+        if owner is self.root:
+            self._release_result()
+            return
+        if owner.state >= SUCCEEDED:
             return
         element = owner.element
         assert element is not None
@@ -339,6 +362,8 @@ class State:
         self.ledger.run.cap_nusd = e.cap_nusd
         self.approved_nusd = e.approved_nusd
         self.deadline_us = e.deadline_us
+        if e.base:
+            self._place_result(e.on)
 
     def _RunResumed(self, e: ev.RunResumed, at_us: int) -> None:
         self.status = "running" if self.paused is None else "paused"
@@ -422,14 +447,16 @@ class State:
         vertex = self.live.pop(f"{e.task}#{e.n}", None)
         if vertex is None:
             raise bug(f"AttemptEnded for {e.task}#{e.n}, which is not running")
-        if self.bound:
-            self.bound.pop(f"{e.task}#{e.n}", None)
+        bound = self.bound.pop(f"{e.task}#{e.n}", None) if self.bound else None
         role, vertex.live = vertex.live, ""
+        _keep_session(vertex, e, role, bound)
         seconds = (at_us - vertex.started_us) / 1e6
         vertex.seconds += seconds
         meter = self.meters.pop(f"{e.task}#{e.n}", None)
         if meter is not None:
             meter.seconds = seconds
+        if told_of_collision(vertex, e, role, ERROR_CHARS):
+            return
         if e.outcome == "ok":
             if role != "work":
                 vertex.passed = True
@@ -445,7 +472,7 @@ class State:
         if e.outcome in ("check_failed", "bad_output", "rejected"):
             vertex.findings = vertex.error
         if e.cls == "run":
-            if role == "work":
+            if role in ("work", "mend"):
                 self._set(vertex, READY)
             self.ready.append(vertex)
         elif e.outcome in ("lost", "cancelled"):
@@ -459,6 +486,8 @@ class State:
         vertex = self._task(e.task, e, RUNNING, CHECKING)
         if vertex.live:
             self._illegal(vertex, e)
+        if e.counts == "left":
+            vertex.conflict, vertex.mends, vertex.judged = "", (*vertex.mends, ""), 0
         if e.rung > vertex.rung:
             vertex.tries = 0
             vertex.failed_rungs += (vertex.rung,)
@@ -530,6 +559,22 @@ class State:
     def _HoldReleased(self, e: ev.HoldReleased, at_us: int) -> None:
         self.ledger.release(e.nusd, self.accounts(e.task))
         self.task_nusd[e.task][1] -= e.nusd
+
+
+def _has_cap(part: Task | Group) -> bool:
+    """Whether a part has a cap of its own, or gives one to what it plans."""
+    planned = isinstance(part, Task) and part.grow and planned_by(part).usd_cap_nusd is not None
+    return planned or part.usd_cap_nusd is not None
+
+
+def _keep_session(vertex: TaskVertex, e: ev.AttemptEnded, role: str, bound: ev.AttemptBound | None) -> None:
+    """The next attempt goes on with the session of one that was interrupted, not of one that failed."""
+    if role != "work" or (bound is None and not vertex.session):
+        return
+    if e.cls != "run" and e.outcome not in ("lost", "cancelled"):
+        vertex.session = ""
+    elif bound is not None:
+        vertex.session = bound.session
 
 
 def _add_below(target: Vertex, vertex: Vertex) -> None:

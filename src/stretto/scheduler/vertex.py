@@ -22,6 +22,10 @@ STATES = (
 SETTLED = SUCCEEDED
 """States from here on are settled: only an invalidation leaves them."""
 
+RESULT = "@result"
+"""The id of the last vertex of a run with worktrees, on which all their work comes together. No task of an
+author can have it."""
+
 
 class Tally:
     """How many tasks of one row (a top-level part of the plan) stand in each state."""
@@ -98,6 +102,7 @@ class TaskVertex:
 
     __slots__ = (
         "below",
+        "conflict",
         "counted",
         "element",
         "error",
@@ -108,6 +113,7 @@ class TaskVertex:
         "judged",
         "key",
         "live",
+        "mends",
         "meter",
         "n",
         "not_before_us",
@@ -118,6 +124,7 @@ class TaskVertex:
         "rung",
         "scope",
         "seconds",
+        "session",
         "size",
         "started_us",
         "state",
@@ -153,8 +160,14 @@ class TaskVertex:
         self.key = ""
         self.findings = ""
         """Why the last answer was refused; the next try hears it, whatever happens in between."""
+        self.session = ""
+        """The session of its last attempt, where that was interrupted: the next one goes on with it."""
         self.live = ""
-        """Role of the attempt that is running (work, check, shadow); empty when none is."""
+        """Role of the attempt that is running (work, check, shadow, mend); empty when none is."""
+        self.conflict = ""
+        """sha of the collision that is to be mended before it can work; empty where there is none."""
+        self.mends: tuple[str, ...] = ()
+        """shas of the answers that resolve its collisions, in order; empty for a branch that is left."""
         self.output = ""
         self.size = 0
         self.error = ""

@@ -13,12 +13,30 @@ from stretto.errors import StrettoError
 from stretto.models import BUILTIN, Catalogue
 from stretto.plan.finding import Finding
 from stretto.plan.graph import Problem, build
-from stretto.plan.model import MAX_TOKENS, NO_REASONS, Each, Group, Limits, Output, Part, Plan, Quorum, Task
+from stretto.plan.model import (
+    MAX_TOKENS,
+    MERGE,
+    NO_REASONS,
+    Each,
+    Group,
+    Growth,
+    Limits,
+    Output,
+    Part,
+    Plan,
+    Quorum,
+    Task,
+    merge_of,
+    tasks_in,
+)
 from stretto.plan.references import ID, refs
+from stretto.spec.casting import Casting
 from stretto.spec.fields import GROUP, PLAN, SAFE_GROUP, SAFE_TASK, TASK
 from stretto.spec.notes import Notes
-from stretto.spec.planner import PLANNED
+from stretto.spec.planner import models_for, schema_for
 from stretto.spec.raw import Raw
+from stretto.spec.roles import BUILTIN as BUILTIN_ROLES
+from stretto.spec.roles import Roles
 from stretto.spec.tables import Climb, Enough, read_keys
 from stretto.spec.typed import check_types
 from stretto.spec.windows import Misfit, misfits
@@ -35,7 +53,7 @@ _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _GOES_WITH = {"args": "call", "fan_in": "reduce", "as": "each", "max": "each", "min_tokens": "prompt"}
 _AGENTS_FOR = {"run": ("command", "simulated"), "call": ("function", "simulated")}
 _RENAMED = {"timeout": "timeout_s", "idle": "idle_s", "usd": "usd_cap_nusd"}
-_ELSEWHERE = {"each", "as", "max", "tolerate", "min_ok", "model", "grow", "tasks", "isolation", "merge"}
+_ELSEWHERE = {"each", "as", "max", "tolerate", "min_ok", "model", "grow", "tasks", "merge"}
 """Keys that do not become the field of the same name."""
 
 _AS_THEY_ARE = ("needs", "after", "optional", "expect", "accept")
@@ -54,6 +72,7 @@ def compile_plan(
     max_tasks: int = MAX_GROWN,
     on: str = "messages",
     catalogue: Catalogue = BUILTIN,
+    roles: Roles = BUILTIN_ROLES,
     even_broken: bool = False,
 ) -> tuple[Plan | None, list[Finding]]:
     """The plan, or None where it has errors, and all findings in the order of their places.
@@ -62,9 +81,9 @@ def compile_plan(
 
     `text` is the file itself, if there is one: it places references to the column. `safe` takes only what a
     planner may write, and at most `max_tasks` tasks. `on` is the agent of prompts that name none, `catalogue`
-    knows the names of models.
+    knows the names of models, `roles` those of roles; under `safe` no others may be named.
     """
-    compiler = _Compiler(safe, max_tasks, on, catalogue, text)
+    compiler = _Compiler(safe, max_tasks, on, catalogue, text, roles)
     plan = compiler.plan(raw, source)
     findings = compiler.notes.sorted()
     failed = plan is None or any(finding.severity == "error" for finding in findings)
@@ -78,8 +97,9 @@ class _TooMany(Exception):
 class _Compiler:
     """One pass over the raw tree, then the graph, then the types of what its references dig out."""
 
-    def __init__(self, safe: bool, max_tasks: int, on: str, catalogue: Catalogue, text: str):
+    def __init__(self, safe: bool, max_tasks: int, on: str, catalogue: Catalogue, text: str, roles: Roles):
         self.notes = Notes()
+        self.casting = Casting(roles, catalogue, on, self.notes, safe=safe)
         self.safe = safe
         self.max_tasks = max_tasks
         self.on = on
@@ -119,6 +139,7 @@ class _Compiler:
             limits=values.get("limits") or Limits(),
             baselines=values.get("baselines", {}),
             accept=values.get("accept", NO_REASONS),
+            roles=self.casting.frozen(),
             places=self.places,
             written=self.written,
         )
@@ -213,11 +234,12 @@ class _Compiler:
         self._belongings(raw, values)
         self._lengths(raw, values)
         self._models(raw, values)
-        made = {_RENAMED.get(k, k): v for k, v in values.items() if k not in _ELSEWHERE}
-        model = values.get("model", Climb("auto"))
-        made |= {"model": model.model, "climb_to": model.to, "each": self._each(raw, values)}
-        made["quorum"] = self._quorum(raw, values, None)
+        self.casting.cast(raw, values)
+        made = _fields(values)
+        made |= {"each": self._each(raw, values), "quorum": self._quorum(raw, values, None)}
         if "grow" in values:
+            made["growth"] = self._growth(raw.value["grow"], values["grow"])
+            self.casting.grows = True
             return self._planner(id, path, made, raw)
         if "reduce" in values and made["each"] is not None:
             # One reduction per item is a group that has the reduction as its only member.
@@ -236,13 +258,41 @@ class _Compiler:
         quorum = outer.pop("quorum")
         if outer["each"] is not None:
             outer["quorum"], quorum = quorum, None
-        if made.get("prompt"):
-            made["output"] = Output(kind="json", schema=PLANNED)
+        planner = Task(id="plan", grow=True, **made)
+        if planner.prompt:
+            models = models_for(planner, self.catalogue)
+            roles = self.casting.nameable(planner)
+            planner.output = Output(kind="json", schema=schema_for(planner.growth, models, roles))
         self._also_at(path, "plan")
         self._also_at(path, "grown")
-        planner = Task(id="plan", grow=True, **made)
         return Group(
             id=id, tasks=(planner, Group(id="grown", tasks=(), after=("plan",), quorum=quorum)), **outer
+        )
+
+    def _growth(self, raw: Raw, given: dict[str, Any]) -> Growth | None:
+        """What an author gives to the tasks that will be planned: keys of a task, read as on any other."""
+        if not given:
+            return None
+        if self.safe:
+            message = "a planner writes no more than `grow: plan`"
+            self.notes.error("unsafe-key", message, raw.at, "write grow: plan")
+            return None
+        made = {key: value for key, value in given.items() if key not in ("max", "roles")}
+        written = {key: raw.value[key] for key in raw.value if key not in ("max", "roles")}
+        asked = Raw(written | {"prompt": Raw("planned", raw.at)}, raw.at, raw.keys | {"prompt": raw.at})
+        self._one_action("grow", asked)
+        self._belongings(asked, made)
+        self._lengths(asked, made)
+        self._models(asked, made)
+        self.casting.allow(given.get("roles", ()), given.get("role", ""), raw.at)
+        for text in _scalars(raw):
+            if "${" in text.value:
+                message = "no reference can stand in `grow`: its tasks are not written yet"
+                self.notes.error("wrong-value", message, text.at, "write it into the prompt of the planner")
+        return Growth(
+            max=given.get("max", MAX_GROWN),
+            roles=given.get("roles", ()),
+            task=Task(id="", **_fields(made)) if made else None,
         )
 
     def _also_at(self, path: str, member: str) -> None:
@@ -264,9 +314,6 @@ class _Compiler:
             kept = Raw(left, raw.at, raw.keys)
         values = read_keys(kept, GROUP, f"the group {id!r}", self.notes, "task")
         self._belongings(raw, values)
-        if "merge" in raw.value:
-            message = "`merge` needs agents that work in worktrees, which are not in this release"
-            self.notes.error("not-supported", message, raw.keys["merge"], "remove `merge`")
         each, tasks = self._each(raw, values), values.get("tasks")
         members = len(tasks.value) if tasks is not None else None
         quorum = self._quorum(raw, values, members)
@@ -277,15 +324,31 @@ class _Compiler:
         parts = self._parts(tasks, path, level + 1) if tasks is not None else ()
         self.notes.part = path
         order = values.get("order", "parallel")
+        parts = tuple(_serial(parts)) if order == "serial" else parts
+        check = values.get("merge", {}).get("check", ())
+        if check:
+            self._can_merge(raw, parts, quorum if each is None else None)
+            self._also_at(path, MERGE)
+            parts = (*parts, merge_of(parts, check))
         return Group(
             id=id,
-            tasks=tuple(_serial(parts)) if order == "serial" else parts,
+            tasks=parts,
             order=order,
+            merge_check=check,
             each=each,
             quorum=quorum,
             usd_cap_nusd=values.get("usd"),
             **{key: values[key] for key in _AS_THEY_ARE if key in values},
         )
+
+    def _can_merge(self, raw: Raw, parts: tuple[Part, ...], quorum: Quorum | None) -> None:
+        at = raw.keys["merge"]
+        if not any(task.isolation for task in tasks_in(parts)):
+            message = "`merge` brings worktrees together, and no task of this group works in one"
+            self.notes.error("no-effect", message, at, "add isolation: worktree to its tasks")
+        if quorum is not None:
+            message = "`merge` cannot stand beside `tolerate` or `min_ok`: it needs the work of all members"
+            self.notes.error("not-supported", message, at, "mark members that may fail as `optional`")
 
     # What holds between the keys of one part
 
@@ -319,13 +382,10 @@ class _Compiler:
                 if key in raw.value:
                     message = f"`{key}` is about the members of a group or an each, and this is neither"
                     self.notes.error("no-effect", message, raw.keys[key], "use `optional`, or add `each`")
-        if "isolation" in values:
-            message = "`isolation: worktree` needs agents that are not in this release"
-            self.notes.error("not-supported", message, raw.value["isolation"].at, "remove `isolation`")
-        for key in ("role", "agent", "subagent_type"):
-            if key in raw.value:
-                message = f"`{key}` is kept but not read in this release: the prompt is sent as it is"
-                self.notes.add("not-supported", "info", message, raw.keys[key])
+        if "isolation" in values and "call" in raw.value:
+            message = "a function runs in this process and sees the project itself, never a worktree"
+            fix = "use run: [python, -m, ...], or remove `isolation`"
+            self.notes.error("not-supported", message, raw.value["isolation"].at, fix)
 
     def _lengths(self, raw: Raw, values: dict[str, Any]) -> None:
         least, most = values.get("min_tokens", 0), values.get("max_tokens", MAX_TOKENS)
@@ -460,6 +520,13 @@ class _Compiler:
             return scalar.at
         line = bisect_right(self.lines, found)
         return f"{file}:{line}:{found - self.lines[line - 1] + 1}"
+
+
+def _fields(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a task for keys that were read."""
+    made = {_RENAMED.get(key, key): value for key, value in values.items() if key not in _ELSEWHERE}
+    model = values.get("model", Climb("auto"))
+    return made | {"model": model.model, "climb_to": model.to}
 
 
 def _can(agent: str, action: str) -> bool:

@@ -27,6 +27,8 @@ Type = Literal[
     "needs",  # a list of ids; a dot leads into a group
     "paths",  # a list of paths or globs inside the root
     "names",  # a list of strings
+    "roles",  # a list of names of roles
+    "growth",  # plan, or a table of `grow`
     "tools",  # a list of `choices`
     "share",  # a count, or a percentage such as 5%
     "quorum",  # a count, or {count, then: cancel}
@@ -131,8 +133,14 @@ TASK: Table = {
         "word", "Whether a kept result may stand for a new run.", choices=("always", "run", "never")
     ),
     "pure": Field("flag", "A command or function without effects: its result may be kept.", default=False),
-    "grow": Field("word", "The output is a plan, and its tasks join the run.", choices=("plan",)),
+    "grow": Field("growth", "The output is a plan, and its tasks join the run.", of="grow"),
 }
+
+GIVEN = (
+    *("model", "effort", "family", "on", "role", "tools", "check", "attempts", "timeout", "idle"),
+    *("max_tokens", "min_tokens", "turns", "usd", "reads", "writes", "isolation", "reuse"),
+)
+"""What an author may give to every task of a planner's plan (`grow: {...}`)."""
 
 GROUP: Table = {
     "tasks": Field("parts", "The members by id."),
@@ -200,6 +208,12 @@ MIN_OK: Table = {
     "then": Field("word", "cancel: the rest is stopped.", choices=("cancel",)),
 }
 
+GROW: Table = {
+    "max": Field("whole", "The most tasks that the plan may have.", least=1, default=100),
+    "roles": Field("roles", "Roles that its tasks may name, beside those that can only read."),
+    **{key: TASK[key] for key in GIVEN},
+}
+
 MERGE: Table = {
     "check": Field("argv", "A command that must succeed on the merged work."),
 }
@@ -217,6 +231,7 @@ TABLES: dict[str, Table] = {
     "model": MODEL,
     "min_ok": MIN_OK,
     "merge": MERGE,
+    "grow": GROW,
 }
 
 SAFE_TASK = frozenset({"prompt", "role", *ALIASES, "model", "needs", "after", "output", "grow"})

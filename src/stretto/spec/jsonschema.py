@@ -50,6 +50,8 @@ _SIMPLE: dict[str, Schema] = {
     },
     "output": {"anyOf": [{"enum": ["text", "lines", "json"]}, {"$ref": "#/$defs/short_form"}]},
     "mapping": {"type": "object"},
+    "growth": {"anyOf": [{"const": "plan"}, {"$ref": "#/$defs/grow"}]},
+    "roles": {"type": "array", "items": _WRITTEN},
     "reasons": {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
     "any": {},
 }

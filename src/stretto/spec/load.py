@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -19,6 +20,8 @@ from stretto.spec.compile import compile_plan
 from stretto.spec.lock import is_lock, read_lock
 from stretto.spec.notes import Notes
 from stretto.spec.python import imports_stretto, read_python
+from stretto.spec.roles import BUILTIN as BUILTIN_ROLES
+from stretto.spec.roles import Roles
 from stretto.spec.yaml import MAX_BYTES, read_yaml
 
 Kind = Literal["yaml", "python", "bare"]
@@ -55,12 +58,13 @@ def load(
     plan_name: str | None = None,
     on: str = "messages",
     catalogue: Catalogue = BUILTIN,
+    roles: Roles = BUILTIN_ROLES,
 ) -> tuple[Plan | None, list[Finding], Kind]:
     """The one plan of a file, or the one called `plan_name`, as `load_all` has it.
 
     Raises StrettoError where `load_all` does, and where there are several plans.
     """
-    loaded = load_all(path, plan_name, on, catalogue)
+    loaded = load_all(path, plan_name, on, catalogue, roles)
     if len(loaded) > 1:
         names = [entry.name for entry in loaded]
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
@@ -78,13 +82,15 @@ def load_all(
     plan_name: str | None = None,
     on: str = "messages",
     catalogue: Catalogue = BUILTIN,
+    roles: Roles = BUILTIN_ROLES,
     *,
     even_broken: bool = False,
 ) -> list[Loaded]:
     """The plans of a file: one, but for a file of bare tasks, which may hold several. Never none.
 
-    `on` is the agent of prompts that name none: it decides which names of models are known. `even_broken`
-    gives what could be read of a plan with errors too: for a critic, not for a run.
+    `on` is the agent of prompts that name none: it decides which names of models are known. `roles` are those
+    that tasks may name. `even_broken` gives what could be read of a plan with errors too: for a critic, not
+    for a run.
     Raises StrettoError for a file that cannot be read at all, or is no language that plans are written in.
     """
     path = Path(path)
@@ -99,7 +105,7 @@ def load_all(
             path, f"its name ends in {path.suffix!r}" if path.suffix else "its name has no ending", known
         )
     if kind == "bare" or (kind == "python" and not imports_stretto(data)):
-        return _bare(path, data, plan_name or "", on, catalogue, even_broken=even_broken)
+        return _bare(path, data, plan_name or "", on, catalogue, roles, even_broken=even_broken)
     found: list[Finding] = []
     text = ""
     if kind == "python":
@@ -109,7 +115,13 @@ def load_all(
         raw = read_yaml(text, str(path), found)
         text = text.removeprefix("\ufeff")
     plan, findings = compile_plan(
-        raw, source=str(path), text=text, on=on, catalogue=catalogue, even_broken=even_broken
+        raw,
+        source=str(path),
+        text=text,
+        on=on,
+        catalogue=catalogue,
+        roles=roles,
+        even_broken=even_broken,
     )
     if kind == "yaml" and plan_name and (plan is None or plan.name != plan_name):
         what = f"{path} has one plan, and it is not called {plan_name!r}"
@@ -119,7 +131,14 @@ def load_all(
 
 
 def _bare(
-    path: Path, data: bytes, wanted: str, on: str, catalogue: Catalogue, *, even_broken: bool
+    path: Path,
+    data: bytes,
+    wanted: str,
+    on: str,
+    catalogue: Catalogue,
+    roles: Roles,
+    *,
+    even_broken: bool,
 ) -> list[Loaded]:
     """The plans of a file of bare tasks. Where none of it can be read, one without a plan that says why."""
     if len(data) > MAX_BYTES:
@@ -143,8 +162,10 @@ def _bare(
     loaded = []
     for entry in plans:
         plan, found = compile_plan(
-            entry.raw, source=str(path), on=on, catalogue=catalogue, even_broken=even_broken
+            entry.raw, source=str(path), on=on, catalogue=catalogue, roles=roles, even_broken=even_broken
         )
+        # The documents' own calls name whoever they like: such a file was not written for this project.
+        found = [replace(f, severity="info") if f.slug == "unknown-role" else f for f in found]
         loaded.append(Loaded(plan, _in_order(entry.findings, found), "bare", entry.name))
     loaded[0].findings[:0] = findings
     return loaded

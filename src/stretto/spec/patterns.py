@@ -71,7 +71,7 @@ class TaskKeys(OrderKeys, total=False):
     isolation: str
     reuse: str
     pure: bool
-    grow: str
+    grow: str | Mapping[str, Any]
 
 
 class PlanKeys(TypedDict, total=False):
@@ -216,7 +216,9 @@ class Group:
         members = [_part(planner, "the planner")]
         gives = {}
         if do is None:
-            gives[planner.number] = Given({"grow": "plan", **about_each})
+            most = about_each.pop("max", None)
+            grow = "plan" if most is None else {"max": most}
+            gives[planner.number] = Given({"grow": grow, **about_each})
         else:
             over = _dug(planner.out, each) if _is_path(each) else each
             done, gives = cls._for_each(over, do, "do", about_each)

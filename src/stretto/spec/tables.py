@@ -197,6 +197,16 @@ def read_model(raw: Raw, name: str, field: Field, notes: Notes) -> Climb | None:
     return Climb(word) if word is not None else None
 
 
+def read_growth(raw: Raw, name: str, field: Field, notes: Notes) -> dict[str, Any] | None:
+    """`grow`: the word `plan`, or what the author says of the tasks that will be planned."""
+    if raw.value == "plan":
+        return {}
+    if type(raw.value) is dict:
+        return read_keys(raw, TABLES["grow"], f"`{name}`", notes)
+    notes.wrong_type(name, "plan, or a mapping", raw, f"write {name}: plan")
+    return None
+
+
 def read_min_ok(raw: Raw, name: str, field: Field, notes: Notes) -> Enough | None:
     if type(raw.value) is not dict:
         count = read_whole(raw, name, field._replace(least=1), notes)
@@ -245,6 +255,7 @@ _TABLE_READERS: dict[str, Callable[[Raw, str, Field, Notes], Any]] = {
     "check": read_check,
     "model": read_model,
     "quorum": read_min_ok,
+    "grow": read_growth,
     "parts": read_parts,
     "reasons": read_reasons,
     "merge": _read_table,

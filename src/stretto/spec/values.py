@@ -370,12 +370,8 @@ def read_agent(raw: Raw, name: str, field: Field, notes: Notes) -> str | None:
         notes.wrong_type(name, "the name of an agent", raw)
         return None
     agent = value.partition(":")[0]
-    if agent == "claude":
-        message = "the agent `claude` (Claude Code) is not in this release"
-        notes.error("no-such-agent", message, raw.at, "write messages: Claude through its API")
-    elif agent not in field.choices:
-        known = [choice for choice in field.choices if choice != "claude"]
-        fix = did_you_mean(agent, known, otherwise="known agents")
+    if agent not in field.choices:
+        fix = did_you_mean(agent, field.choices, otherwise="known agents")
         notes.error("no-such-agent", f"there is no agent {agent!r}", raw.at, fix)
     else:
         return value
@@ -403,6 +399,14 @@ def read_version(raw: Raw, name: str, field: Field, notes: Notes) -> int | None:
     return None
 
 
+def read_roles(raw: Raw, name: str, field: Field, notes: Notes) -> tuple[str, ...] | None:
+    if type(raw.value) is not list:
+        notes.wrong_type(name, "a list of names of roles", raw, f"write {name}: [Explore]")
+        return None
+    read = [read_text(entry, f"{name}[{k}]", field, notes) for k, entry in enumerate(raw.value)]
+    return tuple(role.strip() for role in read if role is not None)
+
+
 READERS: dict[str, Reader] = {
     "version": read_version,
     "text": read_text,
@@ -420,6 +424,7 @@ READERS: dict[str, Reader] = {
     "needs": read_needs,
     "paths": read_paths,
     "names": read_names,
+    "roles": read_roles,
     "tools": read_tools,
     "share": read_share,
     "agent": read_agent,

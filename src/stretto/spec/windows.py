@@ -148,6 +148,8 @@ class _Looking:
                 count = 1 if _failures(piece, need) else _outputs(need.target)
                 shown = f"{piece}, {count:,} outputs" if count > 1 else str(piece)
                 parts.append(_Part(count * min(HANDED_TOKENS, _longest(need.target)), shown))
+        if (role := self._plan.roles.get(task.role)) is not None:
+            parts.append(_Part(estimate_tokens(role.instructions), "its role"))
         leaves = [(_outputs(need.target), _longest(need.target)) for need in handed_needs(element)]
         handed = sum(count * min(longest, PER_NEED_TOKENS) for count, longest in leaves)
         handed += task.fan_in * PER_NEED_TOKENS if task.reduce else 0

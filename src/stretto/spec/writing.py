@@ -10,11 +10,13 @@ from decimal import Decimal
 from typing import Any
 
 from stretto.plan.model import (
+    MERGE,
     VERSION,
     Check,
     Each,
     Expect,
     Group,
+    Growth,
     Input,
     Limits,
     Output,
@@ -24,7 +26,6 @@ from stretto.plan.model import (
     Task,
 )
 from stretto.plan.schema import NAMES, schema_of
-from stretto.spec.planner import PLANNED
 from stretto.spec.values import time_s
 
 COLUMNS = 110
@@ -85,7 +86,10 @@ def part_data(part: Part) -> dict[str, Any]:
         data["expect"] = _expect(part.expect)
     if part.accept:
         data["accept"] = dict(part.accept)
-    members = _unchained(part.tasks) if part.order == "serial" else part.tasks
+    if part.merge_check:
+        data["merge"] = {"check": list(part.merge_check)}
+    own = tuple(member for member in part.tasks if member.id != MERGE)
+    members = _unchained(own) if part.order == "serial" else own
     data["tasks"] = {member.id: part_data(member) for member in members}
     return data
 
@@ -97,10 +101,20 @@ def _planner_in(group: Group) -> dict[str, Any] | None:
     planner, grown = group.tasks
     if not (isinstance(planner, Task) and planner.grow and isinstance(grown, Group) and not grown.tasks):
         return None
-    data = {**_outer(group), **_quorum(grown.quorum), **_task(planner), "grow": "plan"}
+    data = {**_outer(group), **_quorum(grown.quorum), **_task(planner), "grow": _growth(planner.growth)}
     if group.usd_cap_nusd is not None:
         data["usd"] = _dollars(group.usd_cap_nusd)
     return data
+
+
+def _growth(growth: Growth | None) -> Any:
+    """What an author says of the tasks that a planner will write."""
+    if growth is None:
+        return "plan"
+    data: dict[str, Any] = {"max": growth.max}
+    if growth.roles:
+        data["roles"] = list(growth.roles)
+    return data | (_task(growth.task) if growth.task is not None else {})
 
 
 def _unchained(members: tuple[Part, ...]) -> Iterator[Part]:
@@ -173,7 +187,7 @@ def _task(task: Task) -> dict[str, Any]:
     data |= outer
     data |= {key: getattr(task, key) for key in _AS_THEY_ARE if getattr(task, key)}
     data |= {key: list(getattr(task, key)) for key in _LISTS if getattr(task, key)}
-    if task.output is not None and task.output.schema != PLANNED:
+    if task.output is not None and not task.grow:
         data["output"] = _output(task.output)
     if task.check is not None:
         data["check"] = _check(task.check)

@@ -188,7 +188,9 @@ def _content(path: str | Path, status: os.stat_result, kind: str) -> str:
     content = hashlib.sha1(usedforsecurity=False) if kind == "git1" else hashlib.sha256()
     if kind != "sha256":
         content.update(b"blob %d\0" % status.st_size)
-    with open(path, "rb") as file:
+    # What was a plain file a moment ago may be a link or a pipe by now.
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(opened, "rb") as file:
         while chunk := file.read(1 << 20):
             content.update(chunk)
     value = content.hexdigest()

@@ -28,6 +28,8 @@ from stretto.spec.edit.trying import Read, Wish, edited
 from stretto.spec.load import load_all
 from stretto.spec.lock import is_lock
 from stretto.spec.python import imports_stretto
+from stretto.spec.roles import BUILTIN as BUILTIN_ROLES
+from stretto.spec.roles import Roles
 
 __all__ = ["Edited", "Wish", "edited_file", "write_edited"]
 
@@ -56,6 +58,7 @@ def edited_file(
     plan_name: str | None = None,
     on: str = "messages",
     catalogue: Catalogue = BUILTIN,
+    roles: Roles = BUILTIN_ROLES,
 ) -> Edited:
     """What a plan file becomes when these wishes are made; it is not written.
 
@@ -77,7 +80,7 @@ def edited_file(
         return Edited(text, text, (why,) * len(wishes))
     mark = _MARK if text.startswith(_MARK) else ""
     with _stand_in(path, executed) as copy:
-        read = _reader(path, copy, plan_name if executed else None, on, catalogue)
+        read = _reader(path, copy, plan_name if executed else None, on, catalogue, roles)
         new, why_not = edited(text.removeprefix(mark), wishes, read)
     return Edited(text, mark + new, tuple(why_not))
 
@@ -147,13 +150,15 @@ def _stand_in(path: Path, executed: bool) -> Iterator[Path]:
         yield copy
 
 
-def _reader(path: Path, copy: Path, plan_name: str | None, on: str, catalogue: Catalogue) -> Read:
+def _reader(
+    path: Path, copy: Path, plan_name: str | None, on: str, catalogue: Catalogue, roles: Roles
+) -> Read:
     """Compiles a text as if it stood at `path`, for which `copy` stands in."""
 
     def read(text: str) -> Reading:
         copy.write_bytes(text.encode())
         try:
-            loaded = load_all(copy, plan_name, on, catalogue, even_broken=True)
+            loaded = load_all(copy, plan_name, on, catalogue, roles, even_broken=True)
         except StrettoError as error:
             said = (words.replace(str(copy), str(path)) for words in (error.what, error.at, error.next))
             what, at, next = said

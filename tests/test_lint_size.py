@@ -237,6 +237,14 @@ def test_three_tasks_are_no_orchestration() -> None:
     assert told_by(over_orchestration, plan_of("Plan the tweet|Write the tweet|Check the tweet")) == []
 
 
+@pytest.mark.parametrize(("over", "small"), [('"${t1}"', False), ("[a, b, c, d]", False), ("[a, b]", True)])
+def test_a_job_with_a_task_for_each_of_many_is_not_small(over: str, small: bool) -> None:
+    prompts = "Plan the typo fix on the help page|Check the typo fix on the help page|Sum up the typo fix"
+    fix = f'  fix: {{each: {over}, max: 8, prompt: "Fix the typo ${{item}} on the help page"}}\n'
+    plan = plan_of(prompts).replace('page"}', 'page", output: lines}', 1)
+    assert bool(told_by(over_orchestration, plan + fix)) is small
+
+
 def test_what_stands_beside_the_job_is_no_part_of_it() -> None:
     beside = "Append the September escalations to logs/escalations.md|Check the fire doors on the third floor"
     (found,) = told_by(over_orchestration, plan_of(f"{beside}|{SMALL[6]}"))

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from stretto.lint.price import Change, Figures
-from stretto.lint.scene import Scene, task_of
+from stretto.lint.scene import Scene, around, task_of
 from stretto.lint.shares import Share, share_of
 from stretto.lint.words import duration, many
 from stretto.models.kind import kind_of
@@ -152,7 +152,16 @@ def over_orchestration(scene: Scene) -> Iterator[Finding]:
     ]
     shares = [share_of(task_of(element).prompt) for element in elements]
     for job in errands(shares, edges):
-        yield _under_one(scene, [(elements[index], shares[index]) for index in job])
+        if not any(_is_repeated(elements[index]) for index in job):
+            yield _under_one(scene, [(elements[index], shares[index]) for index in job])
+
+
+def _is_repeated(element: Element) -> bool:
+    """Whether it stands for more tasks than a small job has: one for each entry of a list."""
+    eaches = [above.part.each for above in around(element) if above.part.each is not None]
+    return any(
+        each.max >= FEWEST and (isinstance(each.over, str) or len(each.over) >= FEWEST) for each in eaches
+    )
 
 
 _DOES = {

@@ -121,6 +121,47 @@ def test_four_fixes_are_made_merged_tested_and_reviewed(repository: Path) -> Non
     assert [subject[-1:] for subject in subjects if subject] == ["3", "2", "1", "0"], "in plan order"
 
 
+GROWN = """\
+stretto: 1
+name: grown
+limits: {usd: 5, time: 30m}
+tasks:
+  lead:
+    prompt: Plan the fixes of the issues in ISSUES.md as tasks
+    model: opus
+    role: Plan
+    timeout: 5m
+    grow: {max: 6, model: sonnet, role: Fix, isolation: worktree, writes: ["till/*.py"]}
+  tests:
+    run: [python3, -m, unittest, tests.test_money, tests.test_receipt]
+    after: [lead]
+    isolation: worktree
+    timeout: 2m
+"""
+
+
+@pytest.mark.slow
+def test_a_planner_has_its_tasks_done_in_worktrees(repository: Path) -> None:
+    planned = [{"id": test, "prompt": f"Mend {test}", "model": "sonnet"} for test in ("money", "receipt")]
+    rules = [doing("^Plan the fixes", "", use("StructuredOutput", tasks=planned))]
+    for test in ("money", "receipt"):
+        file, old, new = FIXES[test]
+        edit = use("Edit", file_path=file, old_string=old, new_string=new)
+        rules.append(doing(f"^Mend {test}", "", use("Read", file_path=file), edit))
+    plan = repository.parent / "grown.yaml"
+    plan.write_text(GROWN)
+    with FakeApi(rules=rules) as api:
+        ended = stretto(repository, api, "run", str(plan), "--on", "claude", "--json")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        told = json.loads(ended.stdout)
+        assert round(told["usd"] * 1e9) == api.bill()["cost_nusd"]
+    made = {task["id"]: task["state"] for task in told["tasks"]}
+    assert made == dict.fromkeys(
+        ["lead.plan", "lead.grown.money", "lead.grown.receipt", "tests", "@result"], "succeeded"
+    )
+    assert "round(float(text) * 100)" in git(repository, "show", f"{told['merge']['branch']}:till/money.py")
+
+
 def test_the_plan_passes_the_critic(repository: Path) -> None:
     argv = [sys.executable, "-m", "stretto", "check", str(PLAN), "--on", "claude"]
     checked = subprocess.run(argv, cwd=repository, capture_output=True, text=True, check=False, timeout=60)

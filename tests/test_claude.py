@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -322,3 +323,25 @@ def test_a_tool_at_work_is_a_sign_of_life(tmp_path: Path) -> None:
 
         stopped(api, task(tmp_path / "r", tools=("Bash",)), count)
     assert beats[-1][1] > beats[0][1]
+
+
+def test_a_login_goes_to_the_provider_and_not_to_the_agent(tmp_path: Path) -> None:
+    attempt = task(tmp_path / "r", tools=("Bash",))
+    desk = FakeDesk()
+
+    async def ask(environ: dict[str, str]) -> Result:
+        agent = ClaudeAgent(environ=environ)
+        try:
+            return await agent.run(attempt, desk)
+        finally:
+            await agent.aclose()
+
+    with FakeApi(rules=script(use("Bash", command="env"))) as api:
+        login = {"CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-mine", "ANTHROPIC_BASE_URL": api.url}
+        result = asyncio.run(ask({"PATH": ENVIRON["PATH"], "HOME": "/nonexistent", **login}))
+        asked = api.requests()["records"]
+    assert result == ANSWERED
+    assert "sk-ant-oat01-mine" not in json.dumps(desk.notes)
+    ours = hashlib.sha256(b"sk-ant-oat01-mine").hexdigest()[:16]
+    assert {call["headers"]["key-sha256"] for call in asked} == {ours}
+    assert all("oauth" in call["headers"]["anthropic-beta"] for call in asked), "as a login has to say"

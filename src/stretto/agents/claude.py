@@ -56,6 +56,8 @@ logging.getLogger("claude_agent_sdk").addHandler(logging.NullHandler())
 DEFAULT_URL = "https://api.anthropic.com"
 KEY = "ANTHROPIC_API_KEY"
 TOKEN = "ANTHROPIC_AUTH_TOKEN"
+LOGIN = "CLAUDE_CODE_OAUTH_TOKEN"
+"""What `claude setup-token` prints. Claude Code must know that it is a login: it says more in its calls."""
 
 SCRATCHES = ("CLAUDE_CODE_TMPDIR", guardian.SCRATCH)
 """The folder that goes with the attempt is told to its user, and to who removes it should we be killed."""
@@ -96,9 +98,11 @@ class ClaudeAgent:
         url = (base_url or self._environ.get("ANTHROPIC_BASE_URL") or DEFAULT_URL).rstrip("/")
         if api_key is None and base_url is None:
             api_key = self._environ.get(KEY)
-        token = self._environ.get(TOKEN, "") if base_url is None and not api_key else ""
-        if token:
-            headers = {"authorization": f"Bearer {token}"}
+        given = self._environ if base_url is None and not api_key else {}
+        token = given.get(TOKEN, "")
+        self._login = not token and bool(given.get(LOGIN))
+        if token or self._login:
+            headers = {"authorization": f"Bearer {token or given[LOGIN]}"}
         else:
             headers = {"x-api-key": key_for(url, api_key, KEY, is_default=base_url is None)}
         self._gateway = Gateway(url, headers, catalogue=catalogue)
@@ -143,7 +147,7 @@ class ClaudeAgent:
         if tools.dropped:
             desk.note({"kind": "warning", "text": f"no such tool for this task: {', '.join(tools.dropped)}"})
         tiers = {tier: catalogue.resolve(tier, "claude").id for tier in catalogue.tiers}
-        exact = environment(work, self._environ, url, max_tokens, tiers)
+        exact = environment(work, self._environ, url, max_tokens, tiers, login=self._login)
         schema = enforced_schema(work)
         helpers = helpers_of(work, tools, catalogue)
         resumed = work.session if kept_session(home_of(work), work.session) else None

@@ -150,12 +150,19 @@ def can_confine(path: str) -> bool:
 
 
 def environment(
-    work: Work, environ: Mapping[str, str], url: str, max_tokens: int, models: Mapping[str, str]
+    work: Work,
+    environ: Mapping[str, str],
+    url: str,
+    max_tokens: int,
+    models: Mapping[str, str],
+    *,
+    login: bool = False,
 ) -> dict[str, str]:
     """The whole environment of Claude Code: what a command would see, and where to send calls.
 
-    There is no key in it: the gateway has that, and its address stands for the right to use it. `HOME` stays
-    the user's, because git, compilers and package managers look there; Claude Code itself does not.
+    There is no key in it: the gateway has that, and its address stands for the right to use it. What stands
+    for a `login` has another name, because Claude Code then says more in its calls. `HOME` stays the user's,
+    because git, compilers and package managers look there; Claude Code itself does not.
     """
     names = {name for name in environ if name in SEEN or name.startswith("LC_")} | set(work.env)
     seen = {name: environ[name] for name in names if name in environ}
@@ -167,7 +174,7 @@ def environment(
         "STRETTO_KEY": work.key,
         "STRETTO_TASK_KEY": f"{work.run}/{work.task}",
         "ANTHROPIC_BASE_URL": url,
-        "ANTHROPIC_API_KEY": "the-gateway-has-it",
+        "CLAUDE_CODE_OAUTH_TOKEN" if login else "ANTHROPIC_API_KEY": "the-gateway-has-it",
         "CLAUDE_CONFIG_DIR": str(home_of(work)),
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(max_tokens),
         "CLAUDE_CODE_MAX_RETRIES": "0",

@@ -54,6 +54,7 @@ bench: $(READY) ## measure; the figures and what they mean are in bench/README.m
 	$(PY) -m bench.overhead
 	$(PY) -m bench.scale agents
 	$(PY) -m bench.scale resume
+	$(PY) -m bench.checks
 	$(PY) -m bench.money
 	$(PY) -m bench.warming
 	$(PY) -m bench.memory

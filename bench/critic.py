@@ -49,7 +49,7 @@ Verdict = Literal["quiet", "right", "wrong"]
 def critic(plan: Labelled) -> Findings:
     """What `stretto check` says about a plan: the errors and warnings of its JSON."""
     with tempfile.TemporaryDirectory() as root:
-        path = Path(root, "plan.py" if plan.form == "bare" else "plan.yaml")
+        path = Path(root, "plan.yaml" if plan.form == "yaml" else "plan.py")
         path.write_text(plan.text, encoding="utf-8")
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()):
             stretto(["check", str(path), "--json", "--root", root])

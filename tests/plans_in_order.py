@@ -354,6 +354,10 @@ Invite the auditors on the shortlist to tender
 """Two tasks, the second of which uses what the first makes."""
 
 PIPELINES = plans("""
+Rigging plan for span 1: cranes, slings, crew
+Rigging plan for span 2, beginning where the cranes of span 1 end up
+Rigging plan for span 3, beginning where the cranes of span 2 end up
+
 Design the schema
 Implement the endpoints
 Build the UI

@@ -129,6 +129,26 @@ def test_after_a_kill_nothing_lives_and_a_resume_goes_on(tmp_path: Path) -> None
         assert known == bill["cost_nusd"], "the first call of each was answered, and nothing was paid twice"
 
 
+def test_a_resume_at_once_ends_what_a_kill_has_left_at_work(tmp_path: Path) -> None:
+    """The guardian gives Claude Code 2 s; whoever resumes at once would have two at work on one session."""
+    beat = "while sleep 0.1; do echo beat >> beats; done"
+    with FakeApi(rules=[AGAIN, {"match": "Say", "tools": [use("Bash", command=beat)]}]) as api:
+        project = Project(tmp_path / "p", api)
+        beats = project.root / "beats"
+        with project.run() as process:
+            wait_for(beats.exists, 30)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        assert of_run(project), "the guardian lets it end by itself"
+        assert project.resume() == 0
+        begun = [r.at_us for r in SqliteJournal(project.root).read(project.name) if is_second(r.event)]
+        assert len(begun) == 3 and beats.stat().st_mtime < min(begun) / 1e6
+
+
+def is_second(event: object) -> bool:
+    return isinstance(event, ev.AttemptStarted) and event.n == 2
+
+
 def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     with FakeApi(
         rules=[AGAIN, {"match": "Say", "tools": [use("Bash", command=f"sleep {nap(7404)}")]}]
@@ -171,6 +191,27 @@ def test_a_run_whose_quota_is_gone_goes_on_with_what_its_agents_know(tmp_path: P
             (told,) = project.root.glob(f".stretto/runs/*/tasks/*/claude/projects/*/{session}.jsonl")
             assert "You were interrupted" in told.read_text()
         assert len(project.outputs()) == 3
+
+
+def test_a_run_that_has_lost_the_network_goes_on_with_what_its_agents_know(tmp_path: Path) -> None:
+    rules = [AGAIN, {"match": "Say", "tools": [use("Bash", command="sleep 2")], "reply": "${prompt}"}]
+    with FakeApi(rules=rules) as api:
+        project = Project(tmp_path / "p", api)
+        process = project.run()
+        wait_for(lambda: api.requests(records=False)["count"] == 3, 30)
+    with process:
+        process.communicate(timeout=90)
+        assert process.returncode == 3
+    spent = sum(one.cost_nusd for one in project.events(ev.CallSettled))
+    with FakeApi(rules=rules) as api:
+        project.env["ANTHROPIC_BASE_URL"] = api.url
+        assert project.resume() == 0
+        bill = api.bill(entries=False)
+    bound = {event.session for event in project.events(ev.AttemptBound) if event.attempt.endswith("#1")}
+    assert {event.session for event in project.events(ev.AttemptStarted) if event.n == 2} == bound
+    assert bill["calls"] == 3, "what a tool had brought before is not asked for again"
+    assert [paused.why for paused in project.events(ev.RunPaused)] == ["network"]
+    assert sum(one.cost_nusd for one in project.events(ev.CallSettled)) == spent + bill["cost_nusd"]
 
 
 @pytest.mark.parametrize(("cap", "codes"), [(0.2, {3}), (0.6, {0, 3})])

@@ -392,6 +392,8 @@ def test_a_server_that_is_not_there_is_tried_again_and_said(api: FakeApi) -> Non
     answer, found = through("http://127.0.0.1:9", lambda g: g.post(ASK))
     assert answer.status_code == 502 and "cannot be reached" in answer.json()["error"]["message"]
     assert len(found.desk.settled) == TRIES and found.desk.held_nusd == 0
+    failure = found.lease.failure
+    assert failure is not None and (failure.cls, failure.why) == ("run", "network")
 
 
 def test_an_answer_from_elsewhere_is_not_followed_and_holds_nothing() -> None:

@@ -61,6 +61,8 @@ EFFECTS = (
     "Insert the rows of tmp/fix.csv into prod.ledger_entries",
 )
 NONE = (
+    "Text for the sign on the door of the cloakroom",
+    "Message for the answering machine, 20 seconds",
     "Draft an e-mail to the tenants about the lift",
     "Write the refund policy",
     "Review the email templates of the shop",

@@ -217,6 +217,24 @@ def test_files_that_are_only_read_or_only_written_are_no_use() -> None:
     assert uses(["Write a.md (do not touch docs/b.md)", "Rewrite docs/b.md"]) == set()
 
 
+def test_a_file_that_was_there_before_and_that_another_changes() -> None:
+    change = "Mask the e-mail column in dump.sql"
+    assert uses([change, "Explain the schema of dump.sql to a new analyst"]) == set(), "any version will do"
+    assert uses([change, "Strip the test accounts out of dump.sql"]) == set(), "that is a write-conflict"
+    assert uses([change, "Load the staging database from dump.sql"]) == {(2, 1)}
+
+
+def test_what_its_author_calls_the_task_before_is_named() -> None:
+    plan = """
+tasks:
+  NAME: {prompt: "Which price points are missing in each category compared with market.csv?"}
+  offer: {needs: [NAME], prompt: "Propose ten products that close the gaps, with target cost price"}
+  slide: {needs: [offer], prompt: One slide for the buying meeting}
+"""
+    assert told_by(sequential_bottlenecks, plan.replace("NAME", "gaps")) == []
+    assert len(told_by(sequential_bottlenecks, plan.replace("NAME", "market"))) == 1
+
+
 def test_declared_files_and_files_of_commands() -> None:
     text = """
 tasks:

@@ -36,6 +36,8 @@ COUNTED = {
     "Port the nineteen commands from argparse to click": 19,
 }
 NAMED = {
+    "Write the self-assessment for each: hygiene; falls; staffing; discharge. Evidence is in ev/": 4,
+    "Write charts with values for dev, stage and prod for the services cart, search, mail and login": 4,
     "Write tests for auth, billing, search and export": 4,
     "Build ETL pipelines for Salesforce, HubSpot, Zendesk, Stripe and NetSuite": 5,
     "Audit our four data centres - Dublin, Frankfurt, Ohio, Tokyo - for fire safety": 4,
@@ -65,6 +67,8 @@ NAMED = {
     "3. Translate the cookie policy into Dutch": 3,
 }
 WHOLE = [
+    "Translate chapter 3 into English, quoting chapters 1 and 2 as translated",
+    "Foreword that takes up one thing of each chapter, 300 words",
     "Code the twelve transcripts in interviews/ by the codebook",
     "Profile of the flats in Aalen: vacancy, rents, repairs. Official data, each figure with its table",
     "Which design do we choose: stepped wedge, discontinuity, or a control group? Recommend one, 3 pages",

@@ -119,6 +119,13 @@ SMALL = [
     "|Count the rows of customers.csv where city is Graz"
     "|Verify the count of Graz"
     "|Synthesise count and verification to one answer on Graz",
+    # Who leads puts together what the others made.
+    "Coordinator: plan the wording of the badge|Translator: put the badge into Welsh"
+    "|Reviser: revise the Welsh badge|Coordinator: assemble the final badge",
+    # A lookup with two opinions.
+    "Read the invitation of Orsted and note the date|Does the invitation of Orsted clash with a holiday?"
+    "|Second opinion: does the invitation of Orsted clash with a holiday?"
+    "|Compare both opinions on the invitation of Orsted and give the final answer",
 ]
 LARGE = [
     "Design email notification system|Implement email templates|Implement send logic"
@@ -238,9 +245,9 @@ def test_three_tasks_are_no_orchestration() -> None:
 
 
 @pytest.mark.parametrize(("over", "small"), [('"${t1}"', False), ("[a, b, c, d]", False), ("[a, b]", True)])
-def test_a_job_with_a_task_for_each_of_many_is_not_small(over: str, small: bool) -> None:
+def test_a_job_that_changes_files_for_each_of_many_is_not_small(over: str, small: bool) -> None:
     prompts = "Plan the typo fix on the help page|Check the typo fix on the help page|Sum up the typo fix"
-    fix = f'  fix: {{each: {over}, max: 8, prompt: "Fix the typo ${{item}} on the help page"}}\n'
+    fix = f'  fix: {{each: {over}, max: 8, writes: ["${{item}}.md"], prompt: "Fix the typo"}}\n'
     plan = plan_of(prompts).replace('page"}', 'page", output: lines}', 1)
     assert bool(told_by(over_orchestration, plan + fix)) is small
 

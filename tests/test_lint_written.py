@@ -128,6 +128,8 @@ WRITTEN = (
     "Block outbound SMTP in network/firewall.tf",
 )
 CONSULTED = (
+    "Build the weekly chart of returns over orders_clean.csv",
+    "Draw a line between the points of sites.csv",
     "Review section 2 of paper/main.tex",
     "Check the links in docs/index.md",
     "Count the rows in customers.csv",

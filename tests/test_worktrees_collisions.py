@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from stretto.agents import Desk, Result, Work
 from stretto.agents.messages import MessagesAgent
-from stretto.errors import EXIT_OK, EXIT_PROBLEM
+from stretto.errors import EXIT_LIMIT, EXIT_OK, EXIT_PROBLEM
 from stretto.run import load_state
 from stretto.scheduler.vertex import TaskVertex
 from tests.fakeapi import FakeApi
@@ -186,3 +189,75 @@ def test_a_mend_is_asked_of_the_api_and_booked(tmp_path: Path) -> None:
         bill = api.bill()
     assert yard.result() == {"start.txt": "a and b\n"}
     assert outcome.state.ledger.spent_nusd == bill["cost_nusd"] > 0
+
+
+@pytest.mark.parametrize("name", [":(top)x", "[id].txt", "*", "-a", "ünï code"])
+def test_a_file_may_be_called_like_a_pattern(tmp_path: Path, name: str) -> None:
+    def edit(work: Work) -> object:
+        if work.role == "mend":
+            return json.dumps({"files": [{"path": name, "hunks": ["a and b"]}]})
+        (work.root / name).write_text(f"{work.task}\n")
+        return work.task
+
+    yard = Yard(new_repository(tmp_path), edit)
+    outcome = yard.run(COLLIDE)
+    assert outcome.code == EXIT_OK, error_of(outcome, "@result")
+    assert yard.result()[name] == "a and b\n"
+
+
+def test_of_files_that_lie_elsewhere_nobody_mixes_the_names(tmp_path: Path) -> None:
+    def edit(work: Work) -> object:
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{work.task * 64}\nsize 12\n"
+        (work.root / "start.txt").write_text(pointer)
+        return "done"
+
+    yard = Yard(new_repository(tmp_path), edit)
+    assert yard.run(COLLIDE).code == EXIT_PROBLEM
+    assert {work.role for work in yard.agent.seen} == {"work"}
+
+
+def test_after_one_that_is_left_the_next_collision_gets_its_own_answer(tmp_path: Path) -> None:
+    def answer(work: Work) -> object:
+        about_c = "the collision" in work.prompt and "Say C" in work.prompt
+        return json.dumps({"files": [{"path": "start.txt", "hunks": ["a and c"]}]}) if about_c else "no"
+
+    plan = COLLIDE + "  c: {prompt: Say C, isolation: worktree, model: haiku}\n"
+    yard = Yard(new_repository(tmp_path), collide(answer))
+    assert yard.run(plan).code == EXIT_PROBLEM
+    assert yard.result() == {"start.txt": "a and c\n"}
+    assert yard.branches() == ["stretto/r/result", "stretto/r/task/b"]
+    assert len(yard.agent.calls("@result", "mend")) == 3
+
+
+def test_a_quota_that_ends_while_branches_are_mended_stops_the_run_and_pays_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    gone = Result("error", error="the quota is used up", cls="run", why="quota")
+    answers: list[object] = [gone, "no", gone]
+
+    def answer(work: Work) -> object:
+        return answers.pop(0) if answers else both(work)
+
+    yard = Yard(new_repository(tmp_path), collide(answer), cost_nusd=1_000)
+    assert yard.run(COLLIDE).code == EXIT_LIMIT
+    assert yard.resume().code == EXIT_LIMIT  # one bad answer, and the quota ends again
+    outcome = yard.resume()
+    assert outcome.code == EXIT_OK, error_of(outcome, "@result")
+    assert yard.result() == {"start.txt": "a and b\n"}
+    assert len(yard.agent.calls("a")) == len(yard.agent.calls("b")) == 1
+    assert outcome.state.ledger.spent_nusd == 1_000 * len(yard.agent.seen)
+
+
+def test_a_collision_that_was_mended_is_not_paid_again_when_another_task_is_done_again(
+    tmp_path: Path,
+) -> None:
+    def edit(work: Work) -> object:
+        return write(work) if work.task == "d" else collide(both)(work)
+
+    yard = Yard(new_repository(tmp_path), edit)
+    assert yard.run(COLLIDE + "  d: {prompt: D, isolation: worktree, model: haiku}\n").code == EXIT_OK
+    assert yard.resume(redo=("d",)).code == EXIT_OK
+    assert len(yard.agent.calls("@result", "mend")) == 1
+    assert yard.result() == {"start.txt": "a and b\n", "d.txt": "d\n"}
+    assert yard.resume(redo=("@result",)).code == EXIT_OK
+    assert len(yard.agent.calls("@result", "mend")) == 2, "who does the merge again wants another answer"

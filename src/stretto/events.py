@@ -55,7 +55,7 @@ class RunResumed(NamedTuple):
 
 class RunPaused(NamedTuple):
     why: str
-    """approval, budget, quota, auth, billing, deadline, user."""
+    """approval, budget, quota, auth, billing, network, deadline, user."""
     until_us: int | None = None
     need_nusd: int | None = None
     note: str = ""

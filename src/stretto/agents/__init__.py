@@ -78,8 +78,8 @@ class Result:
     error: str = ""
     cls: Literal["", "transient", "task", "run"] = ""
     why: str = ""
-    """For class `run`: quota, auth, billing or budget. For class `task`: `window` where the prompt is too
-    long for this model, so that only another model could do it."""
+    """For class `run`: quota, auth, billing, network or budget. For class `task`: `window` where a prompt is
+    too long for this model, so that only another model could do it."""
     final: bool = False
     """True where another try cannot end otherwise: no such program, no such function."""
     retry_after_s: float | None = None

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from stretto.agents import MAX_OUTPUT_BYTES, Desk, Result, Work
 
@@ -248,20 +248,47 @@ async def end_leftover(pid: int, key: str) -> bool:
     return True
 
 
+async def end_marked(keys: Iterable[str]) -> None:
+    """Ends whatever still carries one of these keys of attempts in its environment, whoever started it.
+
+    A guardian gives Claude Code some time to end when we are gone; its next attempt must not begin in that.
+    Only where there is a `/proc`: elsewhere that time is all there is.
+    """
+    wanted = {f"STRETTO_KEY={key}".encode() for key in keys}
+    for number in (signal.SIGTERM, signal.SIGKILL) if wanted else ():
+        for _ in range(int(GRACE_S / LAST_POLL_S)):
+            if not (found := [pid for pid in _pids() if _marks(pid) & wanted]):
+                return
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+            await asyncio.sleep(LAST_POLL_S)
+
+
 def _carries(pid: int, key: str) -> bool:
+    return f"STRETTO_KEY={key}".encode() in _marks(pid)
+
+
+def _marks(pid: int) -> set[bytes]:
+    """The environment of a process, as far as it may be read."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return f"STRETTO_KEY={key}".encode() in file.read().split(b"\0")
+            return set(file.read().split(b"\0"))
     except OSError:
-        return False
+        return set()
+
+
+def _pids() -> list[int]:
+    """Every process; none where there is no `/proc`."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
 
 
 def _any_lives(group: int) -> bool:
     """Whether a process of the group is more than a zombie: orphans may wait long for their new parent."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:  # not Linux: then what can be signalled counts as alive
-        return True
+    pids = _pids()
     for pid in pids:
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
@@ -270,7 +297,7 @@ def _any_lives(group: int) -> bool:
             continue
         if int(its_group) == group and state not in (b"Z", b"X"):
             return True
-    return False
+    return not pids  # not Linux: then what can be signalled counts as alive
 
 
 def _result(process: _Process, desk: Desk, max_output: int) -> Result:

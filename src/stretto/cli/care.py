@@ -104,8 +104,10 @@ def _installation() -> Iterator[Look]:
             yield Look(f"extra {extra}", "ok", ", ".join(f"{name} {found}" for name, found in versions))
         else:
             yield Look(f"extra {extra}", "absent", "not installed", f"pip install 'stretto[{extra}]'")
-    key = "set" if os.environ.get("ANTHROPIC_API_KEY") else ""
-    yield Look("ANTHROPIC_API_KEY", "ok" if key else "absent", key or "not set: no prompts to `messages`")
+    if os.environ.get("ANTHROPIC_API_KEY"):
+        yield Look("ANTHROPIC_API_KEY", "ok", "set")
+    else:
+        yield Look("ANTHROPIC_API_KEY", "absent", "not set: no prompts to `messages` or `claude`")
 
 
 def _version(package: str) -> str:

@@ -125,15 +125,15 @@ def merged_lines(merged: Merged | None) -> list[str]:
     """What the worktrees of a run came to, and which branches stay."""
     if merged is None:
         return []
-    all_of = "all work" if not (merged.left or merged.failed) else "what could be merged"
-    what = f"{all_of} is on {line(merged.branch, 200)}" if merged.branch else "no task changed a file"
+    all_of = "all finished work" if not merged.left else "what could be merged"
+    what = f"{all_of} is on {line(merged.branch, 200)}" if merged.branch else "nothing: no finished work"
     lines = [f"  merged  {what}"]
     for left in merged.left:
         files = line(", ".join(left["files"]), 100)
         lines.append(f"          {line(left['branch'], 200)} is left ({files}): {line(left['why'], 200)}")
     if merged.failed:
         names = line(", ".join(merged.failed), 200)
-        lines.append(f"          the branches of tasks that failed are left too: {names}")
+        lines.append(f"          what tasks that failed had done is on their branches: {names}")
     return lines
 
 

@@ -77,7 +77,7 @@ def pieces(sentence: Sentence, number: int) -> Iterator[Piece]:
 
 
 def _cut(sentence: Sentence, number: int) -> Iterator[Piece]:
-    words, end = sentence
+    words, end, _ = sentence
     start = 0
     for index in range(1, len(words)):
         aside = words[index - 1].text == "," and words[index].text.split("'")[0] in _ASIDE

@@ -15,6 +15,9 @@ import httpx2
 # The request never left: no connection, or none free. What fails later may have been worked on.
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
+NOT_SENT = "not sent"
+"""What a failure is called in the books of which nothing has left."""
+
 # An error status comes before the first token of a stream, so nothing was generated and nothing is charged.
 # Not so where someone on the way lost patience or the connection: the model may be at work behind a gateway's
 # 502 or 504, an Anthropic 499, and Cloudflare's own 52x.
@@ -87,7 +90,7 @@ class Failure:
     charged: bool = True
     """False where it certainly cost nothing."""
     why: str = ""
-    """For class `run`: quota, auth or billing."""
+    """For class `run`: quota, auth, billing or network."""
     limited: bool = False
     """The call was one too many for the provider's limits."""
     outcome: Literal["error", "bad_output"] = "error"
@@ -161,7 +164,7 @@ def of_transport(error: BaseException, url: str, *wrappers: type[Exception]) -> 
     for cause in _chain(error):
         if isinstance(cause, NEVER_SENT):
             text = f"{url} cannot be reached: {_words(cause)}"
-            return Failure(text, "transient", "not sent", charged=False)
+            return Failure(text, "transient", NOT_SENT, charged=False)
         if isinstance(cause, httpx2.TimeoutException):
             text = f"{url} fell silent: {_words(cause)}"
             return Failure(text, "transient", "timed out")

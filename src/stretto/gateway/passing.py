@@ -16,6 +16,7 @@ import httpx2
 from stretto.gateway.bounds import Prompt, Size
 from stretto.gateway.desk import CallRefused, Grant
 from stretto.gateway.failures import (
+    NOT_SENT,
     Cut,
     ErrorEvent,
     Failure,
@@ -125,6 +126,9 @@ class Passage:
                 return
             failure = unanswered.failure
             wait_s = max(backoff_s(tries, self.lease.seed, self.lease.token), failure.retry_after_s or 0.0)
+            if failure.status == NOT_SENT and tries == TRIES:
+                # The network is gone, and what an agent has done so far is paid: the run waits for it.
+                failure.cls, failure.why = "run", "network"
             if failure.cls != "transient" or tries == TRIES or wait_s > patience_s:
                 await self._give_up(unanswered)
                 return

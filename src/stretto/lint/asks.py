@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stretto.lint import scale as s
 from stretto.lint.listing import Row
-from stretto.models.clauses import AUXILIARY, EMPTY, LEAD, NAMED, PRONOUN, STOP, clauses, order, sentences
+from stretto.models.clauses import AUXILIARY, EMPTY, LEAD, NAMED, PRONOUN, STOP, order, sentences
 from stretto.models.words import Word, look_up
 
 
@@ -108,6 +108,7 @@ OVER = _set("about for in of on")
 """What leads in the things that a product is about."""
 EACH = _set("each every")
 ALL = _set("all following these those")
+COUNTING = EACH | ALL | frozenset(s.NUMBERS)
 _PLAIN = _set(
     "all different following her his individual its last of one our own separate the their these those your"
 )
@@ -160,6 +161,11 @@ _LITTLE = _either(
     r"(?:as|in|into) (?:a|one) (?:\w+ )?(?:csv|list|matrix|overview|spreadsheet|table)\b",
 )
 """What asks for so little of each that one agent gives it in passing."""
+_ONE_THING = _either(
+    r"(?:an?|one|two|three) (?:aspect|detail|example|fact|figure|highlight|idea|lesson|point|quote|thing)s? "
+    r"(?:from|of|per) (?:each|every)\b"
+)
+"""What one text takes up of several: "a foreword with one thing of each chapter"."""
 
 
 def said_of(text: str, rows: Sequence[Row] = ()) -> Said | None:
@@ -182,7 +188,7 @@ def said_of(text: str, rows: Sequence[Row] = ()) -> Said | None:
         return None
     one_page = _ONE_PAGE.search(text) and not _EACHES.search(text)
     joined = one_page or any(ask.verb in s.JOINING for ask in asks) or _TOGETHER.search(PER.sub(" ", text))
-    if (_LITTLE.search(text) and not paged) or (joined and not (each and sized)):
+    if (_LITTLE.search(text) and not paged) or _ONE_THING.search(text) or (joined and not (each and sized)):
         return None
     return Said(text, asks, work, per, each, paged, sized)
 
@@ -214,7 +220,7 @@ def _masked(text: str, rows: Sequence[Row]) -> str:
 def asks_of(text: str) -> Iterator[Ask]:
     for sentence in sentences(text):
         front: Quantity | None = None
-        for clause in (part for whole in clauses(sentence.words) for part in _before_each(whole)):
+        for clause in (part for whole in sentence.clauses for part in _before_each(whole)):
             at = order(clause)
             if at is None and clause[0].text in OVER and len(clause) > 3:
                 # "For each office, write", "for the annual report write".
@@ -295,8 +301,10 @@ def _acts(among: Sequence[Word], words: Sequence[Word]) -> Iterator[Ask]:
 def quantity_in(words: Sequence[Word]) -> Quantity | None:
     """The first "all modules", "12 services", "each of our five products" among these words."""
     for at, word in enumerate(words):
+        if word.text not in COUNTING and not word.text[0].isdigit():
+            continue
         number = s.number(word.text)
-        if word.text not in EACH and word.text not in ALL and not number:
+        if not number and word.text not in COUNTING:
             continue
         if at and words[at - 1].text in _LATEST:
             continue

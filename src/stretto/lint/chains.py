@@ -47,6 +47,8 @@ _NUMBERED = stems(
 """What is numbered because it goes on: part 2 follows part 1, and Flat 2 follows no Flat 1."""
 _STAND_INS = heads("code copy data document draft file list page piece result table text version")
 """Heads that stand for what was made before: "cut the text"."""
+_COUNTED = re.compile(r"\b([a-z]{2,}?)s? (\d{1,3}(?:(?:, | and |, and | to )\d{1,3})*)\b", re.IGNORECASE)
+"""One of several things that have only numbers for names, or some of them: "bay 1", "chapters 1 and 2"."""
 _ORDINAL = stems("fifth final first fourth last next one other remaining second third")
 _RANK = {
     "gather": 1,
@@ -135,6 +137,8 @@ def _may_need(market: Market, later: Element, earlier: Element) -> bool:
     prompt = task_of(later).prompt
     if _SHARED.search(f"{prompt}\n{task_of(earlier).prompt}"):
         return True
+    if _back_in_the_row(prompt, task_of(earlier).prompt) or _is_named(earlier, prompt):
+        return True
     one, other = _main(market, earlier), _main(market, later)
     if one is None or other is None:
         return True
@@ -147,6 +151,28 @@ def _may_need(market: Market, later: Element, earlier: Element) -> bool:
         return True
     sentence = re.split(r"[.\n]", prompt, maxsplit=1)[0]
     return bool(_CARRIED.search(sentence)) or not _apart(market, later, earlier)
+
+
+def _back_in_the_row(later: str, earlier: str) -> bool:
+    """ "Pour plan for bay 2, starting *from the joint of bay 1*": beside its own it names the one before."""
+    ours, theirs = _numbered(later), _numbered(earlier)
+    return any(numbers & theirs.get(noun, set()) and numbers - theirs[noun] for noun, numbers in ours.items())
+
+
+def _is_named(earlier: Element, prompt: str) -> bool:
+    """ "Ten products that close *the gaps*": what its author calls the task before."""
+    name, text = earlier.part.id.replace("-", " ").replace("_", " "), prompt.lower()
+    if name not in text:
+        return False
+    said = rf"\b(?:the|these|this|those|that|its|their) (?:\w+ )?{re.escape(name)}\b"
+    return bool(re.search(said, text))
+
+
+def _numbered(prompt: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for noun, numbers in _COUNTED.findall(prompt):
+        found.setdefault(noun.lower(), set()).update(re.findall(r"\d+", numbers))
+    return found
 
 
 def _main(market: Market, element: Element) -> Clause | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from stretto.models.clauses import AUXILIARY, NAMED, WH, clauses, negated, order, sentences
+from stretto.models.clauses import AUXILIARY, NAMED, WH, negated, order, sentences
 from stretto.models.words import Word, look_up
 from stretto.plan.model import Task
 
@@ -263,10 +263,10 @@ _NOUNS = _set(
 _DETERMINED = re.compile(
     rf"^(?:{NAMED}|[\d.,]+\w*|an?|the|this|that|these|those|each|every|all|any|both|our|your|my|their|his|her"
     r"|its|him|them|me|us|it|one|two|three|four|five|six|ten|some|new|more|another|enough|to|on|in|about|from"
-    rf"|with|for|out|back|only|whoever|whom|{_PEOPLE})(?![\w-])"
+    rf"|with|out|back|only|whoever|whom|{_PEOPLE})(?![\w-])"
 )
 _NAME_BEHIND = re.compile(
-    r"^(?!(?:of|through|by|between|or|and|vs|versus|at|as)\b)[\w.'’-]+(?: [\w.'’-]+)?"
+    r"^(?!(?:of|for|through|by|between|or|and|vs|versus|at|as)\b)[\w.'’-]+(?: [\w.'’-]+)?"
     r" (?:an?|the|his|her|their|our|its|this|that|about|for|on|with|to)\b"
 )
 """A name stands behind the verb: "e-mail ana ferreira the decision"."""
@@ -324,19 +324,19 @@ def _effects(text: str) -> Iterator[str]:
     for sentence in sentences(text):
         if sentence.end == "?":
             continue
-        before = ""
-        for words in clauses(sentence.words):
+        before: list[Word] = []
+        for words in sentence.clauses:
             if negated(words):
                 break
             said = _of_clause(words)
             if said is not None and not _goes_on(before):
                 yield said
-            before = " ".join(word.text for word in words)
+            before = words
 
 
 def _wished(text: str) -> str | None:
     """What is to be done, where no order is given at all: "the invoices are to be paid by transfer"."""
-    found = [clause for sentence in sentences(text) for clause in clauses(sentence.words)]
+    found = [clause for sentence in sentences(text) for clause in sentence.clauses]
     if any(order(words) is not None for words in found):
         return None
     for words in found:
@@ -352,8 +352,9 @@ def _wished(text: str) -> str | None:
     return None
 
 
-def _goes_on(before: str) -> bool:
+def _goes_on(clause: list[Word]) -> bool:
     """Whether what is joined to a clause is no order but goes on below it: "decide how to ... and notify"."""
+    before = " ".join(word.text for word in clause)
     infinitive = _INFINITIVE.search(before)
     if infinitive is None or re.match(_PEOPLE, infinitive[1]):
         return bool(_DEEPER.search(before))
@@ -362,14 +363,14 @@ def _goes_on(before: str) -> bool:
 
 def _of_clause(words: list[Word]) -> str | None:
     start = _verb_at(words)
-    if start is None:
+    if start is None or words[start].text not in BY_VERB:
         return None
     verb, behind = words[start].text, " ".join(word.text for word in words[start + 1 :] if word.text != ",")
     if not behind:
         return None
     if verb in _NOUNS and not _DETERMINED.match(behind) and not _NAME_BEHIND.match(behind):
         return None
-    for effect in BY_VERB.get(verb, ()):
+    for effect in BY_VERB[verb]:
         if effect.takes(behind):
             return effect.said
     return None

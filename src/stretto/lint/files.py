@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from stretto.lint.paths import overlap
-from stretto.lint.reading import PathUse, Reading, reading_of
+from stretto.lint.reading import PathUse, Reading, paths_of, reading_of
 from stretto.lint.scene import Scene, around, task_of
 from stretto.lint.written import is_written
 from stretto.plan.finding import Finding
@@ -70,17 +70,29 @@ def write_conflict(scene: Scene) -> Iterable[Finding]:
 
 
 def _found_in(scene: Scene) -> dict[Element, Found]:
-    """What every task does with files: read once for all rules."""
+    """What tasks do with files that somebody else names too: read once for all rules."""
     found = _FOUND.get(scene)
     if found is None:
         found = _FOUND[scene] = {}
-        for element in scene.tasks:
-            if task_of(element).isolation:
-                continue  # its files are its own, and are merged
+        for element in _sharing(scene):
             reading = reading_of(task_of(element))
-            if reading.paths:
-                found[element] = Found(reading, list(writes(element, reading)))
+            found[element] = Found(reading, list(writes(element, reading)))
     return found
+
+
+def _sharing(scene: Scene) -> Iterator[Element]:
+    """The tasks whose files another task, or another item of theirs, may name: only those can collide."""
+    named: dict[Element, set[str]] = {}
+    for element in scene.tasks:
+        if not task_of(element).isolation:  # its files are its own, and are merged
+            named[element] = {path.norm for path in paths_of(task_of(element))}
+    times = Counter(name for names in named.values() for name in names)
+    patterns = {_fixed_folders(name) for name in times if "*" in name or "?" in name}
+    for element, names in named.items():
+        near = (folders in patterns for name in names for folders in _fixed_above(name)) if patterns else ()
+        shared = any(times[name] > 1 for name in names) or any(near)
+        if shared or (names and _has_items(element)):
+            yield element
 
 
 def writes(element: Element, reading: Reading) -> Iterator[Use]:
@@ -118,11 +130,10 @@ def _on_one_file(uses: Sequence[Use]) -> Iterator[tuple[str, list[Use]]]:
 def _with_patterns(
     key: str, found: list[Use], by_key: dict[str, list[Use]], patterns: dict[tuple[str, ...], list[str]]
 ) -> Iterator[tuple[str, list[Use]]]:
-    folders = _fixed_folders(key)
     if _HOLE.search(found[0].path.path.text):
         return
-    for length in range(len(folders) + 1):
-        for other in patterns.get(folders[:length], ())[:COMPARED]:
+    for folders in _fixed_above(key):
+        for other in patterns.get(folders, ())[:COMPARED]:
             if other != key and overlap(other, key):
                 yield found[0].path.path.text, [*found, *by_key[other]]
 
@@ -137,6 +148,12 @@ def _fixed_folders(key: str) -> tuple[str, ...]:
     folders = key.split("/")[:-1]
     fixed = next((n for n, part in enumerate(folders) if "*" in part or "?" in part), len(folders))
     return tuple(folders[:fixed])
+
+
+def _fixed_above(key: str) -> Iterator[tuple[str, ...]]:
+    """The folders that a pattern may begin with that this path fits."""
+    folders = _fixed_folders(key)
+    return (folders[:length] for length in range(len(folders) + 1))
 
 
 def _same_template(uses: list[Use]) -> list[list[Use]]:
@@ -277,8 +294,7 @@ def _meetings(
             patterns[_fixed_folders(key)].append(key)
     told: set[tuple[Element, Element]] = set()
     for key, readers in read.items():
-        folders = _fixed_folders(key)
-        near = (other for n in range(len(folders) + 1) for other in patterns.get(folders[:n], ())[:COMPARED])
+        near = (other for folders in _fixed_above(key) for other in patterns.get(folders, ())[:COMPARED])
         keys = [other for other in (key, *near) if other in changed and overlap(other, key)]
         writers = [use for other in dict.fromkeys(keys) for use in changed[other][:COMPARED]]
         for reader in readers[:COMPARED]:

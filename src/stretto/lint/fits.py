@@ -108,8 +108,9 @@ def _differ(want: Want, user: Trade, good: Good, maker: Trade, known: frozenset[
     foreign = {mark for mark in want.marks - known if mark.removeprefix("un") not in known}
     if foreign and (rest or not want.marks & known):
         return True
-    if any(marks and marks.isdisjoint(maker.marks.get(head, marks) or marks) for head, marks in want.beside):
-        return True  # "For unit 4" and "for unit 7".
+    beside = [(head, marks) for head, marks in want.beside if head != want.head]
+    if any(marks and marks.isdisjoint(maker.marks.get(head, marks) or marks) for head, marks in beside):
+        return True  # "For unit 4" and "for unit 7"; not "an escape plan from the floor plan".
     if want.topic and good.topic and want.topic.isdisjoint(maker.words):
         return True
     if want.marks & OUTSIDE - maker.words:

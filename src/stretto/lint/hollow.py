@@ -14,11 +14,13 @@ def _set(words: str) -> frozenset[str]:
 
 _SOME = r"(?:some |more |a bit more |a little |any )?"
 _LOOK = r"(?:have|take|give|cast) (?:a|an|another)"
-_TAKE = r"(?:get|bring|whip|knock|put|take)"
+_TAKE = r"(?:get|bring|keep|whip|knock|put|take)"
 _FAR = (
-    "under control|back on track|up to (?:scratch|speed)|to the next level|off the ground|sorted|going|moving"
+    "under control|back on track|up to (?:par|scratch|speed|standard)|off the ground|sorted|going|moving"
+    "|to (?:a (?:higher|new)|another|the next) level"
 )
-_OPEN = "needed|necessary|required|left|remains|remaining|comes (?:in|up)|needs (?:doing|to be done)"
+_BEFORE = "always|before|usual|(?:every|last) (?:month|time|week|year)"
+_OPEN = r"needed|necessary|required|left|remains|remaining|comes (?:in|up)|needs (?:\w+ing|to be done)"
 _TURNS = {
     # What stands for the verb on the right; `\1` is the object where it stands within.
     r"(?:a (?:little )?bit|a lot|lots|a couple|plenty|a few) of": "some",
@@ -30,7 +32,8 @@ _TURNS = {
     r"check (?:up )?on": "check",
     r"see (?:about|to)|take (?:good )?care of|deal with|attend to|get on with|go about": "tackle",
     r"(?:help|assist|pitch in|lend a hand|support)(?: out)? with": "tackle",
-    rf"(?:continue |keep )?work(?:ing)? on|(?:do|put) {_SOME}(?:work|effort) (?:on|into)": "tackle",
+    r"(?:continue |keep |^some (?:more )?)?work(?:ing)? on": "tackle",
+    rf"(?:do|put) {_SOME}(?:work|effort) (?:on|into)": "tackle",
     rf"(?:spend|put) {_SOME}time (?:on|into)|make {_SOME}progress (?:on|with)": "tackle",
     r"(?:have|take) (?:a|another) (?:go|stab|crack|shot|pass) (?:at|on)": "tackle",
     r"do your best (?:with|on|for)|work (?:your way )?through": "tackle",
@@ -64,16 +67,20 @@ _TURNS = {
     r"|gets?|got|were|was|looks?|looked) (?:more |a (?:bit|little) (?:more )?)?(\w+)": r"make \1 \2",
     r"front end": "frontend",
     r"back end": "backend",
-    r"^be (?:a bit |less |more )(?:\w+) (?:about|in|on|towards?|with)": "tackle",
+    r"^be (?:a bit |less |more )?(?:\w+) (?:about|in|on|towards?|with)": "tackle",
     # What stands for an object.
-    r"(?:as|like) (?:discussed|agreed|always|before|usual|last (?:month|time|week|year))$": "whatnot",
-    r"(?:the )?same as (?:always|before|usual|last (?:month|time|week|year))": "whatnot",
+    rf"(?:as|like) (?:discussed|agreed|{_BEFORE})$": "whatnot",
+    rf"(?:the )?same (?:\w+ )?as (?:{_BEFORE})": "whatnot",
     r"odds and ends|bits and (?:pieces|bobs)|loose ends|side of (?:things|it)|the usual": "whatnot",
     rf"more of (?:the same|that)|what(?:ever)?(?:'s| is| are| else)? (?:is )?(?:{_OPEN})": "whatnot",
     r"(?:as|what(?:ever)?) you (?:see fit|think (?:is |it )?(?:best|right|fit)|like|want)": "whatnot",
+    r"do the (?:needful|necessary) (?:for|in|on|with)": "tackle",
     r"the (?:needful|necessary)(?! \w)|your (?:thing|magic)|(?:every|any|some)thing else": "whatnot",
     r"it all|all of (?:it|this|that)|and so on": "whatnot",
     r"^(?:and |then |also |now )*(?:the )?same (?:again |thing )?(?:for|with)": "whatnot for",
+    r"^(?:and |also |then |plus )+(?:the |our )?(?:other|remaining) [\w -]{2,30}(?: too| as well)(?=,|$)": (
+        "whatnot"
+    ),
     r"^(?:and |then |also )*(?:maybe|perhaps)(?: also)?(?= (?:the|some|an?|other)\b)": "whatnot",
 }  # fmt: skip
 _COMMON = _set("a about an and as at for in into is of on or out over the to up w with")
@@ -135,7 +142,7 @@ FIELDS = _set(
 )
 PURSUITS = _set(
     """advertising booking catering deployment fundraising hiring hosting invoicing launch logging
-    monitoring packaging planning pricing reporting scheduling shipping staffing training"""
+    monitoring packaging planning pricing qa reporting scheduling shipping staffing training"""
 )
 QUALITIES = _set(
     """accessibility appearance code design efficiency engagement experience look maintainability
@@ -160,7 +167,7 @@ PRODUCTS = _set("charts code content documents features images material material
 
 # How something is to be, without a measure.
 PRAISE = _set(
-    """amazing attractive awesome beautiful better clean compelling cool engaging exciting fine fun
+    """amazing attractive awesome beautiful better clean compelling compliant cool engaging exciting fine fun
     good great happen happy interesting modern nice nicer ok okay perfect pop prettier pretty
     professional proper properly right robust shine smooth smoother stronger well work working works"""
 )
@@ -183,6 +190,9 @@ WONDERFUL = _set("amazing awesome better cool good great nice nicer perfect pret
 
 WORK = _set("action actions item items part parts point points step steps task tasks topic topics work")
 """What "the remaining" of it is, only its author knows."""
+
+OPEN = _set("current open outstanding pending")
+"""What stands before such work, and does not say which it is."""
 
 REMAINING = _set("leftover other others remaining rest usual")
 """What is known only to who remembers what was done before."""

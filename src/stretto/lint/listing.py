@@ -34,7 +34,7 @@ class Row(NamedTuple):
 _BULLET = re.compile(r"^[ \t]*(?:[-*•–+]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]+(.+?)[ \t]*$", re.MULTILINE)
 _INDENTED = re.compile(r"(?:(?<=:)|(?<=for))[ \t]*\n((?:[ \t]+\S[^\n]{0,80}\n?){3,})")
 _COUNTED = re.compile(r"(?:(?<=[ :])|^)\(?(?:[a-h]|\d)\)[ \t]+(?=\w)", re.MULTILINE)
-_SEGMENT = re.compile(r"(?:[^.;:()\n?!—–]|\.(?=\w)|(?<=\w):(?=\w))+")
+_SEGMENT = re.compile(r"(?:[^.;:()\n?!—–]+|\.(?=\w)|(?<=\w):(?=\w))+")
 _COMMA = re.compile(r",\s+(?:and\s+|plus\s+)?|\s+(?:and|&)\s+")
 _AND = re.compile(r" (?:and|plus|&) ")
 _WORD = re.compile(r"\S+")
@@ -50,6 +50,8 @@ LONGEST_TOLD = 8
 
 
 def lines_of(text: str) -> Lines:
+    if "\n" not in text:
+        return Lines(text, (), "")
     found = list(_BULLET.finditer(text))
     if len(found) >= 3:
         entries = tuple(match[1] for match in found)
@@ -62,7 +64,7 @@ def lines_of(text: str) -> Lines:
 
 def without_counts(text: str) -> str:
     """ "(a) soil, (b) water, (c) air" as a row of names."""
-    return _COUNTED.sub("", text) if len(_COUNTED.findall(text)) >= 3 else text
+    return _COUNTED.sub("", text) if text.count(")") >= 3 and len(_COUNTED.findall(text)) >= 3 else text
 
 
 def rows_of(text: str) -> Iterator[Row]:
@@ -75,14 +77,17 @@ def rows_of(text: str) -> Iterator[Row]:
             continue
         cuts = list(_COMMA.finditer(segment))
         signed = sign in (":", "(", "-", "–", "—")
-        if len(cuts) < 2 or not (signed or _AND.search(segment)):
-            continue
-        begins = [0, *(cut.end() for cut in cuts)]
-        ends = [*(cut.start() for cut in cuts), len(segment)]
-        cells = list(zip(begins, ends, strict=True))
-        row = _row(segment, cells[_restart(segment, cells) :], signed)
-        if row is not None:
+        while len(cuts) >= 2 and (signed or _AND.search(segment)):
+            begins = [0, *(cut.end() for cut in cuts)]
+            ends = [*(cut.start() for cut in cuts), len(segment)]
+            cells = list(zip(begins, ends, strict=True))
+            row = _row(segment, cells[_restart(segment, cells) :], signed)
+            if row is None:
+                break
             yield row._replace(start=row.start + start, end=row.end + start)
+            # "Charts with values for dev, stage and prod *for the services cart, search and identity*".
+            segment, start, signed = segment[row.end :], start + row.end, False
+            cuts = list(_COMMA.finditer(segment))
 
 
 def _restart(segment: str, cells: Sequence[tuple[int, int]]) -> int:
@@ -133,7 +138,9 @@ def _row(segment: str, cells: list[tuple[int, int]], signed: bool) -> Row | None
     longest = LONGEST_TOLD if lead == ":" else LONGEST_NAME
     if len(names) < 3 or any(len(name.split()) > longest for name in names):
         return None
-    if lead == ":" and not all(map(_names_something, names)):
+    # "Into English, quoting chapters 1 and 2": that is more than one row.
+    mixed = any(name.isdigit() for name in names) and not names[0][-1].isdigit()
+    if mixed or (lead == ":" and not all(map(_names_something, names))):
         return None
     last = names[-1].split()
     if len(last) > 1 and plural(last[-1].lower()) and singular(last[-1].lower()) in SIZEABLE:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from stretto.lint import scale as s
 from stretto.lint.asks import (
-    ALL,
+    COUNTING,
     EACH,
     FOR_EACH,
     OVER,
@@ -76,16 +76,20 @@ _FUNCTION = re.compile(r"[a-z]+(?:_[a-z]+)+$|[a-z]+[A-Z]\w*$")
 _RANGE = re.compile(r"\b([A-Za-z]+s) (\d{1,4}) ?(?:to|-|–|through) ?(\d{1,4})\b")
 _FENCED = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _WRAPPED = re.compile(r"\n[ \t]*(?=[a-z])")
-_DASH = re.compile(r"(?<=\w) - (?=\w)")
+_DASH = re.compile(r" (?<=\w )- (?=\w)")
+_SEMICOLONS = re.compile(r":\s*[^:;,.()\n]{2,60}(?:;\s*[^:;,.()\n]{2,60}){2,}(?=[.\n]|$)")
+""" "A chapter for each: safety; hygiene; training": a row of names like one with commas."""
 _OR = re.compile(r"\bor\b", re.IGNORECASE)
 """In a row it makes a choice of it."""
 _OPEN = re.compile(r"\b(?:about|for|in|of|on)[ \t]*$")
-_MAKING = re.compile(
-    r"\b(?:(?:work|draw|write|set|think|code|make) (?:out|up)|put together|come up with)\b", re.IGNORECASE
+_MADE = (
+    "put together",
+    "come up with",
+    *(f"{verb} {way}" for verb in "work draw write set think code make".split() for way in ("out", "up")),
 )
+_MAKING = re.compile(rf"\b(?:{'|'.join(_MADE)})\b", re.IGNORECASE)
 _UP_TO_DATE = re.compile(r"\bbring ([\w' -]{2,60}?) up to date\b", re.IGNORECASE)
 _SIMPLE = re.compile(r"[a-z]+")
-_COUNTING = EACH | ALL | frozenset(s.NUMBERS)
 _WORK = (
     (s.WRITING | s.JUDGING | s.TELLING | s.CHANGING | s.ACTS | s.DOCUMENTS)
     | frozenset(f"{word}s" for word in s.DOCUMENTS | s.ACTS)
@@ -99,8 +103,9 @@ def parts_of(prompt: str) -> Parts | None:
     if not 16 <= len(prompt) <= LONGEST or not _may_divide(prompt):
         return None
     text = _DASH.sub(": ", s.plain(_FENCED.sub(" ", prompt)))
-    # One verb for each turn that makes something: "draw up", "work out", "bring ... up to date".
-    text = without_counts(_UP_TO_DATE.sub(r"revise \1", _MAKING.sub("prepare", text)))
+    if ";" in text:
+        text = _SEMICOLONS.sub(lambda row: row[0].replace(";", ","), text)
+    text = without_counts(_by_one_verb(text))
     lines = lines_of(text)
     if lines.entries:
         told = _WRAPPED.sub(" ", f"{lines.before}\n{lines.behind}")
@@ -108,13 +113,21 @@ def parts_of(prompt: str) -> Parts | None:
     return _of_words(_WRAPPED.sub(" ", text), prompt)
 
 
+def _by_one_verb(text: str) -> str:
+    """One verb for each turn that makes something: "draw up", "work out", "bring ... up to date"."""
+    low = text.lower()
+    if any(turn in low for turn in _MADE):
+        text = _MAKING.sub("prepare", text)
+    return _UP_TO_DATE.sub(r"revise \1", text) if " up to date" in low else text
+
+
 def _may_divide(text: str) -> bool:
     """A quick look before the long one: lines, a row, a number or a word for all; and a word of work."""
     words = frozenset(_SIMPLE.findall(text.lower()))
     if _WORK.isdisjoint(words) and EACH.isdisjoint(words):
         return False
-    several = text.count(",") + text.count(" and ") >= 2 or text.count("\n") >= 3
-    return several or not words.isdisjoint(_COUNTING) or any(sign.isdigit() for sign in text)
+    several = text.count(",") + text.count(";") + text.count(" and ") >= 2 or text.count("\n") >= 3
+    return several or not words.isdisjoint(COUNTING) or any(sign.isdigit() for sign in text)
 
 
 # Parts in running text
@@ -123,6 +136,8 @@ def _may_divide(text: str) -> bool:
 def _of_words(text: str, whole: str) -> Parts | None:
     """Parts that running text names, counts, or calls all of a kind."""
     found = list(rows_of(text))
+    if not found and not _counts(text):
+        return None
     said = said_of(text, found)
     if said is None:
         return None
@@ -148,6 +163,11 @@ def _of_words(text: str, whole: str) -> Parts | None:
         if not only_the_last and (_each_by_itself(row, holder, said) or _one_each(row, holder, said)):
             return Parts(row.names, len(row.names), row.noun, _with_gap(whole, row.names))
     return None
+
+
+def _counts(text: str) -> bool:
+    """A quick look before the long one: whether it says "all services", "each of them", "chapters 1 to 8"."""
+    return any(quantity_in(sentence.words) for sentence in sentences(text)) or bool(_RANGE.search(text))
 
 
 def _named_before(said: Said) -> Quantity | None:

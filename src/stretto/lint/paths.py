@@ -75,7 +75,9 @@ def find(text: str) -> tuple[str, list[Path]]:
             continue
         word = word.rstrip(".,:;!?-")
         start, end = match.start(), match.start() + len(word)
-        path = path_of(word, bool(_INTO.search(text, max(0, start - 16), start)))
+        path = path_of(word)
+        if path is not None and path.folder and not _INTO.search(text, max(0, start - 16), start):
+            path = path_of(word, False)
         if path is None:
             continue
         if start and text[start - 1] in _CLOSING and text[end : end + 1] == _CLOSING[text[start - 1]]:

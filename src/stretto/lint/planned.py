@@ -15,8 +15,10 @@ def planned_writes(scene: Scene) -> Iterable[Finding]:
         return
     for element in scene.tasks:
         planner = task_of(element)
+        if not planner.grow:
+            continue
         given, most = planned_by(planner), (planner.growth or Growth()).max
-        if planner.grow and given.writes and not given.isolation and most > 1:
+        if given.writes and not given.isolation and most > 1:
             whose = f"the tasks that `{element.path}` plans (up to {most:,})"
             message = f"{whose} may write {', '.join(given.writes[:3])} at the same time: the last one wins"
             fix = "write `grow: {isolation: worktree, ...}`: each then works in a worktree of its own"

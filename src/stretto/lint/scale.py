@@ -142,24 +142,27 @@ def plural(word: str) -> bool:
 
 
 _TURNS = tuple(
-    (re.compile(rf"\b(?:{turn})\b", re.IGNORECASE), verb)
-    for turn, verb in {
-        r"(?:have|take|give|cast) (?:a|an|another) (?:[\w-]+ ){0,2}look (?:at|over)": "review",
-        r"(?:go(?:ing)?|read|look) (?:through|over)|look closely at|read up on": "review",
-        r"(?:look|dig|inquire) into": "investigate",
-        r"(?:write|make|do|produce) a new version of|redo": "rewrite",
-        r"(?:do|give|make|produce) a translation of": "translate",
-        r"(?:write|make|prepare|produce) (?:a draft|a first version) of": "draft",
-    }.items()
+    (signs.split("|"), re.compile(rf"\b(?:{turn})\b", re.IGNORECASE), verb)
+    for signs, turn, verb in (
+        ("look ", r"(?:have|take|give|cast) (?:a|an|another) (?:[\w-]+ ){0,2}look (?:at|over)", "review"),
+        (
+            " through| over|look closely|read up",
+            r"(?:go(?:ing)?|read|look) (?:through|over)|look closely at|read up on",
+            "review",
+        ),
+        ("look into|dig into|inquire into", r"(?:look|dig|inquire) into", "investigate"),
+        ("version of|redo", r"(?:write|make|do|produce) a new version of|redo", "rewrite"),
+        ("translation of", r"(?:do|give|make|produce) a translation of", "translate"),
+        ("draft of|version of", r"(?:write|make|prepare|produce) (?:a draft|a first version) of", "draft"),
+    )
 )
-_SIGNS = ("look", "through", " over", "read up", " into", "version of", "redo", "draft of", "translation of")
-"""One of these stands in every turn of phrase."""
+"""Turns of phrase with the verb that each stands for; one of its signs stands in every one."""
 
 
 def plain(text: str) -> str:
     """The text with turns of phrase by the verbs that they stand for."""
     low = text.lower()
-    if any(sign in low for sign in _SIGNS):
-        for turn, verb in _TURNS:
+    for signs, turn, verb in _TURNS:
+        if any(sign in low for sign in signs):
             text = turn.sub(verb, text)
     return text

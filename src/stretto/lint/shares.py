@@ -17,7 +17,6 @@ from stretto.models.clauses import (
     STOP,
     WH,
     Phrase,
-    clauses,
     order,
     phrases,
     sentences,
@@ -87,10 +86,11 @@ _OPENING = 5
 _WORDS = re.compile(r"[a-z][a-z-]+")
 _NAMES: tuple[tuple[Part, str], ...] = (
     ("plan", "architect coordinator lead manager orchestrator planner strategist supervisor"),
-    ("part", "agent implementer part worker writer"),
+    ("part", "agent drafter implementer part translator worker writer"),
     (
         "verify",
-        "auditor checker control controller critic gate judge qa reviewer tester validator verifier",
+        """auditor checker control controller critic gate judge proofreader qa reviewer reviser tester
+        validator verifier""",
     ),
     (
         "join",
@@ -143,6 +143,7 @@ _REPORT = _either(
     r"(?:(?:a|an|the|up|one|one-sentence|short|brief|closing|final|overall|summary|of)\s+)*"
     r"(?:report|summary|conclusion|recap|wrap-up|note|verdict|answer|result|output|sign-off"
     r"|outcome|confirmation)\b",
+    r"\band (?:give|state|return) (?:the |one )?(?:final|overall)\b",
     r"^\W*(?:compose|produce|give|deliver|return|write|polish|prepare)\b (?:the )?final\b|^\W*final\b",
     r"\bwith a (?:summary|report|note)\b|^\W*put\b.*\btogether\b|^\W*write up\b",
     r"^\W*(?:deliver|put|return)\b.*\bin (?:one|two|three|a few) (?:sentence|line|word)s?\b",
@@ -171,12 +172,13 @@ _TINY = _set(
     slogan spelling tagline teaser toast tooltip tweet typo url"""
 )
 _SLIGHT = _set(
-    """advert agenda alert announcement answer appointment assertion banner bio booking card cell clause
+    """advert agenda alert announcement answer appointment assertion badge banner bio booking card cell clause
     command commit complaint deadlock definition dialog diff email endpoint error example exception
     exercise figure fix fixture flyer formula function helper hour hours hyperlink leak letter line
-    lookup macro mail meeting memo message method modal notice order paragraph parcel patch photo phrase
-    poem pr price query question quotation quote rate recipe refund reminder reply request requirement result
-    rule sentence size slide snippet spelling text thumbnail ticket trigger variable voucher wish word year"""
+    invitation lookup macro mail meeting memo message method modal notice order paragraph parcel patch photo
+    phrase poem pr price query question quotation quote rate recipe refund reminder reply request requirement
+    result rule sentence sign size slide snippet spelling sticker text thumbnail ticket trigger variable
+    voucher wish word year"""
 )
 _NO_MEASURE = _set(
     """archive backup chart container contents copy deck directory folder form index inventory job list logo
@@ -242,7 +244,7 @@ def share_of(prompt: str) -> Share:
     large, weighty = _counts_many(text), False
     verbs: list[str] = []
     for sentence in sentences(text):
-        for clause in clauses(sentence.words):
+        for clause in sentence.clauses:
             at = order(clause)
             if at is not None:
                 verbs.append(clause[at].text)
@@ -304,9 +306,11 @@ def _called(word: str) -> Part | None:
 
 def _role(text: str, verbs: Sequence[str], small: bool) -> Part:
     label = _LABEL.match(text)
-    if label and (called := _called(label[1].lower())):
-        return called
     first = verbs[0] if verbs else ""
+    if label and (called := _called(label[1].lower())):
+        # "Coordinator: put the parts together" leads nothing any more.
+        joins = called == "plan" and (first in _JOINING or _REPORT.search(text[label.end() :]))
+        return "join" if joins else called
     if first in _LOOKING and not _VERIFYING.isdisjoint(verbs[1:]):
         first = "check"
     asked = bool(_QUESTION.match(text)) and (small or "${" in text)

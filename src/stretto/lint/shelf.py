@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from stretto.lint.paths import Path, overlap
 from stretto.lint.reading import PathUse, Reading
+from stretto.lint.scene import task_of
 from stretto.plan.graph import Element
 
 
@@ -46,7 +47,7 @@ class Shelf:
                 if use.role not in ("read", "edit", "aside") or use.path.norm in written:
                     continue
                 for maker, made in self._makers(use):
-                    if made.role == "edit" and use.role != "read":
+                    if made.role == "edit" and not (use.role == "read" and _is_drawn_on(user, use, made)):
                         continue
                     if maker is not user and (maker, made.path.norm) not in seen:
                         seen.add((maker, made.path.norm))
@@ -72,6 +73,17 @@ class Shelf:
             for maker, made in self._patterns.get(folder, ()):
                 if overlap(made.path.norm, path.norm):
                     yield maker, made
+
+
+def _is_drawn_on(user: Element, use: PathUse, made: PathUse) -> bool:
+    """Whether what changes a file that was there before makes it for this user.
+
+    "Generate the client *from openapi.json*" does, "explain the schema of users.sql" works with any version.
+    """
+    if made.declared or use.declared or made.path.folder:
+        return True
+    before, name, _ = task_of(user).prompt.partition(use.path.text)
+    return bool(name) and before.lower().rstrip(" `'\"").endswith((" on", " using", " with", "from"))
 
 
 def _above(path: Path) -> Iterator[str]:

@@ -152,14 +152,15 @@ def over_orchestration(scene: Scene) -> Iterator[Finding]:
     ]
     shares = [share_of(task_of(element).prompt) for element in elements]
     for job in errands(shares, edges):
-        if not any(_is_repeated(elements[index]) for index in job):
+        if not any(_changes_many(elements[index]) for index in job):
             yield _under_one(scene, [(elements[index], shares[index]) for index in job])
 
 
-def _is_repeated(element: Element) -> bool:
-    """Whether it stands for more tasks than a small job has: one for each entry of a list."""
+def _changes_many(element: Element) -> bool:
+    """Whether it stands for more tasks than a small job has, each of which changes files of its own."""
+    task = task_of(element)
     eaches = [above.part.each for above in around(element) if above.part.each is not None]
-    return any(
+    return bool(task.writes or task.isolation) and any(
         each.max >= FEWEST and (isinstance(each.over, str) or len(each.over) >= FEWEST) for each in eaches
     )
 

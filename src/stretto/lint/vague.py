@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from stretto.lint import hollow as h
 from stretto.lint.price import Figures
 from stretto.lint.scene import Scene, task_of
-from stretto.models.clauses import AUXILIARY, EMPTY, LEAD, NAMED, STOP, WH, clauses, sentences
-from stretto.models.words import Word, stem
+from stretto.models.clauses import AUXILIARY, EMPTY, LEAD, NAMED, STOP, WH, sentences
+from stretto.models.words import Word, look_up, stem
 from stretto.plan.finding import Finding
 from stretto.plan.graph import Element
 
@@ -40,6 +40,7 @@ class Lack(NamedTuple):
 
 _WORDS = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _LABEL = re.compile(r"\W*((?:[^\W\d_]+[ -]){0,1}[^\W\d_]+)(?: [-–—]|:)\s+(?=\w)")
+_ASIDE = re.compile(r"^(?:the|our|my|your) |(?:,? please)?[.!]*$")
 _PRONOUNS = frozenset("it this that them these those".split())
 _SUBJECTS = frozenset("he i nobody noone she they we you".split())
 _POLITE = frozenset(", go maybe perhaps try".split())
@@ -67,13 +68,21 @@ def lack_of(prompt: str) -> Lack | None:
     if not said:
         return None if any(letter.isalnum() for letter in text) else Lack("nothing", "", "")
     words = frozenset(said)
-    if text.rstrip(".!").lower() in h.ALL_WIDE:
-        return Lack("bare", "", said[0])
+    # One word, an article and "please": there are no more in what stands for itself.
+    if len(said) <= 3 and (field := _ASIDE.sub("", text.lower())) in h.ALL_WIDE:
+        return Lack("bare", "", field)  # "Monitoring", "the website, please".
+    if _is_a_name(text):
+        return Lack("bare", "", text)
     if h.TRIGGERS.isdisjoint(words) or len(words - h.KNOWN) > h.MOST_SAID:
         return None
     if text.endswith("?") and said[0] in WH:
         return None
     return _lack_in(_turned(text.rstrip(". !"), words))
+
+
+def _is_a_name(text: str) -> bool:
+    """ "GDPR": a field by its letters, and nothing of what to do in it."""
+    return len(text) > 1 and text.isalpha() and text.isupper() and not look_up(text.lower()).verb
 
 
 def _turned(text: str, words: frozenset[str]) -> str:
@@ -88,7 +97,7 @@ def _lack_in(text: str) -> Lack | None:
     found: list[Lack] = []
     label = _LABEL.match(text)
     for sentence in sentences(text[label.end() :] if label else text):
-        for clause in clauses(sentence.words):
+        for clause in sentence.clauses:
             if asked := _asked(clause):
                 lack = _judged(asked)
                 if lack is None:
@@ -155,7 +164,8 @@ def _fragment(words: list[Word]) -> Lack | None:
     if not tail and (left or (len(near) == 1 and head in h.ALL_WIDE and first in _DETERMINERS)):
         return Lack("bare", "", head)
     loose = not h.LOOSE.isdisjoint(word.text for word in direct)
-    if head in h.CHANGES and loose and not _near(direct[:-1]) and not _near(tail):
+    wide = all(word.text in h.ALL_WIDE | h.PRODUCTS for word in _near(tail))
+    if head in h.CHANGES and loose and not _near(direct[:-1]) and wide:
         return Lack("bare", "", head)
     return None
 
@@ -181,6 +191,8 @@ def _by_filler(verb: Word, group: str, direct: list[Word], tail: list[Word]) -> 
 
 def _may_be_hollow(verb: Word, group: str, filler: str, near: Sequence[Word]) -> bool:
     """Whether this verb with a filler says nothing: "merge everything" and "list things that..." do."""
+    if filler in ("thing", "thingy"):
+        return True
     everything = filler in ("everything", "rest", "remainder", "others")
     if group == "create":
         return filler in ("anything", "something", "stuff", "things", "whatnot") or (
@@ -242,6 +254,8 @@ def _bare(verb: str, group: str, direct: list[Word], near: list[Word]) -> Lack |
         return Lack("bare", verb, about)
     if single and group in ("do", "field", "end") and any(word.text in h.REMAINING for word in direct):
         return Lack("bare", verb, about)
+    if group in _PARTED and texts[-1] in h.WORK and h.OPEN.issuperset(texts[:-1]):
+        return Lack("bare", verb, about)
     owned = direct[0].text in _OWN
     if group == "mend" and owned and len(near) <= 2 and texts[-1] in h.TROUBLES:
         return Lack("hint", verb, about)
@@ -264,6 +278,9 @@ def _praised(verb: str, direct: list[Word], tail: list[Word]) -> Lack | None:
     if not direct or (more and not (filled and len(more) == 1 and tail[0].text in ("for", "in", "on"))):
         return None
     last, near = direct[-1].text, _near(direct)
+    pointed = direct[0].text in _PRONOUNS and any(word.text in ("more", "less") for word in direct)
+    if verb == "make" and pointed and len(near) <= 1:
+        return Lack("pronoun", verb, "")  # "Make it more convincing."
     about = [word for word in near if word.text not in h.PRAISE | h.DEGREE and word.text != "look"]
     if verb == "get" and last in ("done", "finished", "ready", "running", "working") and len(about) <= 2:
         return Lack("pronoun", verb, _joined([word for word in about if word.text != last]))
@@ -279,7 +296,9 @@ def _ensured(verb: str, direct: list[Word], tail: list[Word]) -> Lack | None:
     """ "Make sure that everything works", "ensure that customers are happy", "ensure quality"."""
     words = [*direct, *tail]
     about = [word for word in _near(words) if word.text not in h.PRAISE]
-    praised = any(word.text in h.PRAISE for word in words)
+    # "Check that the shop still works" is a test of what was changed.
+    tested = bool(about) and any(word.text == "still" for word in words)
+    praised = not tested and any(word.text in h.PRAISE for word in words)
     bare = bool(about) and not tail and all(word.text in h.NEAR["ensure"] for word in about)
     if (praised and len(about) <= 1 and not _checkable_all(about)) or (bare and len(about) <= 2):
         return Lack("bare", verb, _joined(about))

@@ -67,7 +67,7 @@ _PLACE = (
 )
 _LEAD = re.compile(
     rf"(?P<place>{_PLACE})\s*[`'\"]?$|\b(?P<word>in|into|onto|on|to|of|from|as|at|under|inside|with|using|per|see|by"
-    r"|than|like|against|and|or|for|about|via|match|fit|follow|suit|meet|reflect|read|use)\s*[`'\"]?$"
+    r"|than|like|against|and|or|for|about|via|over|across|between|through|upon|without|before|after|match|fit|follow|suit|meet|reflect|read|use)\s*[`'\"]?$"
     r"|(?P<aside>\()[^()]{0,40}$",
     re.IGNORECASE,
 )
@@ -154,7 +154,7 @@ def is_written(prompt: str, use: PathUse, reading: Reading) -> bool:
         return False
     at = prompt.find(use.path.text)
     end = at + len(use.path.text)
-    before = _LISTED.sub("", _DOT.sub("_", prompt[max(0, at - 240) : at]))
+    before = _before(prompt, at)
     if _LABEL.search(before):
         return True
     if _FRONT.search(before):
@@ -173,11 +173,24 @@ def is_written(prompt: str, use: PathUse, reading: Reading) -> bool:
         return _beside(order, use)
     if in_place:
         return True
-    if _CONSULTED.search(before) or (order.lead == "as" and _DEMANDS.match(prompt, end)):
+    if _CONSULTED.search(_last(before, 8)) or (order.lead == "as" and _DEMANDS.match(prompt, end)):
         return False
     if order.verb in _LEAVING and not order.lead and _MENDED.match(prompt, end):
         return True
     return _by_order(order, before, use, reading)
+
+
+def _before(prompt: str, at: int) -> str:
+    """What stands before a file, without the other files of a list that it ends."""
+    before = _DOT.sub("_", prompt[max(0, at - 240) : at])
+    listed = before.rstrip("`'\" \t\n").endswith((",", "and", "or"))
+    return _LISTED.sub("", before) if listed else before
+
+
+def _last(text: str, words: int) -> str:
+    """Its last words: what has to reach the end of a text is not looked for in all of it."""
+    parts = text.rsplit(None, words)
+    return text[len(parts[0]) :] if len(parts) > words else text
 
 
 def _beside(order: Order, use: PathUse) -> bool:
@@ -219,7 +232,7 @@ def _ordered_behind(found: re.Match[str] | None, use: PathUse, reading: Reading)
 def _order(before: str) -> Order:
     found = list(_OPENING.finditer(before))
     verbs = [match for match in found if _is_verb(match[1])]
-    lead = _LEAD.search(before)
+    lead = _LEAD.search(_last(before, 12))
     word = "" if lead is None else "place" if lead["place"] else (lead["word"] or "(").lower()
     if not verbs:
         return Order("", before, word)

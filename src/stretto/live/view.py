@@ -126,6 +126,7 @@ _PAUSES = {
     "quota": "paused: what the provider allows is used up",
     "billing": "paused: the provider wants money",
     "auth": "paused: the provider refuses the key",
+    "network": "paused: the provider cannot be reached",
 }
 
 

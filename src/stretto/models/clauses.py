@@ -39,7 +39,10 @@ _BACKGROUND = re.compile(
     re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
 _WRAPPED = re.compile(r"\n(?=[a-z])")
-_PIECES = re.compile(r"[^\W\d_](?:[\w'’./\\@-]*\w|_)?|\d+(?:[.,:]\d+)*\w*|[.?!;:,()–—]")
+_PIECES = re.compile(
+    r"(?:\*{1,2}[./]\*?\.?)?[^\W\d_](?:[\w'’./\\@*-]*\w|_)?|\d+(?:[.,:]\d+)*\w*|[.?!;:,()–—]"
+)
+"""A word or a path with its wild cards, a number, a sign."""
 _ENDS = frozenset(".?!;:()–—\n")
 
 # Closed classes of words; the tables of open ones are in `words`.
@@ -82,6 +85,7 @@ STOP = AUXILIARY | _set(
 class Sentence(NamedTuple):
     words: list[Word]
     end: str
+    clauses: list[list[Word]]
 
 
 class Phrase(NamedTuple):
@@ -103,21 +107,21 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     found: list[Sentence] = []
     words: list[Word] = []
     for chunk in _plain(text).replace("\n", " \n ").split(" "):
-        for word in _chunk(chunk[:WORD]):
+        for word in _chunk(chunk):
             if word.text not in _ENDS:
                 words.append(word)
             elif words:
-                found.append(Sentence(words, word.text))
+                found.append(Sentence(words, word.text, list(clauses(words))))
                 words = []
     if words:
-        found.append(Sentence(words, "."))
+        found.append(Sentence(words, ".", list(clauses(words))))
     return tuple(found)
 
 
 @lru_cache(maxsize=32_768)
 def _chunk(chunk: str) -> tuple[Word, ...]:
     """What stands between two spaces: a word with its punctuation."""
-    pieces = ["\n"] if chunk == "\n" else _PIECES.findall(chunk)
+    pieces = ["\n"] if chunk == "\n" else _PIECES.findall(chunk[:WORD])
     return tuple(look_up(piece) for piece in pieces)
 
 

@@ -17,7 +17,6 @@ from stretto.models.clauses import (
     WH,
     Phrase,
     Sentence,
-    clauses,
     negated,
     order,
     phrases,
@@ -124,7 +123,7 @@ class _Reader:
         self.written = sentence.words[-1].noun == "text"
 
     def sentence(self, sentence: Sentence) -> list[Demand]:
-        words, end = sentence
+        words, end, clauses = sentence
         first = words[0].text
         if end == ":" and len(words) <= LISTED and _is_wanted(words):
             self.headed = True
@@ -133,7 +132,7 @@ class _Reader:
             level = max(self._question(words), 1.0 if self.written else 0.0)
             asked = end == "?" or (len(words) > 4 and not self.headed)
             return [Demand(level, 3 if asked else 1, words)]
-        found = [self._clause(clause) for clause in clauses(words) if not negated(clause)]
+        found = [self._clause(clause) for clause in clauses if not negated(clause)]
         demands = [demand for demand in found if demand]
         self.headed = end == ":" and bool(demands) and all(demand.rank < 3 for demand in demands)
         return demands
@@ -291,9 +290,7 @@ def _first_part(texts: list[str]) -> list[str]:
 
 def _said(rest: list[Word]) -> AbstractSet[str]:
     """The words, and the classes of nouns (`#`) and of scope (`@`); "how many" is no "how"."""
-    there: set[str] = set()
-    for word in rest:
-        there.update(word.signs)
+    there: set[str] = set().union(*(word.signs for word in rest))
     if "how" in there:
         after = [rest[i + 1].text for i in range(len(rest) - 1) if rest[i].text == "how"]
         if not w.COUNTED.isdisjoint(after):
@@ -345,6 +342,8 @@ def _head(parts: list[Phrase], number: int) -> str:
     name, nouns = parts[number].head, parts[number].nouns
     if name == "tech" and any(one.noun in _GREAT and two.noun == "plan" for one, two in pairwise(nouns)):
         return "grand"  # "Migration plan Oracle to Postgres"
+    if len(nouns) > 1 and nouns[-1].text == "model" and nouns[-2].text in w.OF_A_WHOLE:
+        return "grand"
     if name in ("plan", "way"):
         around = {word.noun for word in parts[number].nouns}
         if number + 1 < len(parts) and parts[number + 1].lead in ("of", "for", "to", "from", "off"):

@@ -71,11 +71,11 @@ REACH = {verb: row.pop("reach") for verb, row in LEVELS.items() if "reach" in ro
 VERBS = {
     "fetch": """acquire average browse calculate capture cat cite compile compute consult copy count crawl
         diff display download dump echo enumerate export fetch follow gather get glance go grab grep head
-        import inventory load log lookup measure memorise monitor name note observe obtain open output
+        import inventory load log lookup measure memorise monitor name observe obtain open output
         parse peruse ping point print pull query quote read receive recite record recount request reread
         retrieve return scan scrape screenshot see show skim skip subtotal sum tabulate tail take tally
         total track transcribe trawl view wait walk watch""",
-    "seek": """catalog catalogue collect detect find flag hunt itemise list locate look pinpoint search
+    "seek": """catalog catalogue collect detect find flag hunt itemise list locate look note pinpoint search
         seek spot""",
     "edit": """acknowledge align allocate alphabetise announce anonymise append archive arrange
         assign attach back ban bin blank block bold book bookmark bump cancel capitalise categorise cc
@@ -247,7 +247,7 @@ NOUNS = {
     # What is wrong, or why.
     "fault": """ambiguity anomaly antipattern bias blocker bottleneck bug cause compliance contradiction
         correctness culprit deadlock deficiency discrepancy fallacy flaw fraud gap hole hotspot inaccuracy
-        inconsistency leak loophole mistake outlier pitfall problem race reason regression shortcoming
+        inconsistency leak loophole mistake outlier pitfall problem race reason regression risk shortcoming
         smell vulnerability weakness""",
     "theme": """argument conclusion consequence correlation difference driver evidence factor finding
         hypothesis implication insight lesson lever meaning opportunity pattern rating relation
@@ -321,6 +321,8 @@ WHOLE = _set("company firm group organisation organization")
 OURS = WHOLE | _set("we our us ours")
 SHOULD = _set("should shall would must")
 MODAL = _set("do should can could would will must to")
+OF_A_WHOLE = _set("business delivery engagement funding governance operating revenue service sourcing target")
+"""What makes a model of how a whole organisation works: "the operating model"."""
 BEST = _set("best right better worth fits")
 FACT = _set(
     """appear balance contain exist have include latency list mention name p95 p99 price rate say there uptime
@@ -379,6 +381,7 @@ _COMPLEMENTS = (
     ),
     Complement(_set("plan sketch"), _set("from"), 0.0, 0.3, _set("to")),
     Complement(_set("fetch seek"), _set("should"), 1.0),
+    Complement(_set("alter edit fetch seek"), _set("proposed recommended suggested"), 1.0, also=_set("with")),
     Complement(_set("set"), AIMS, 1.0, unless="to"),
     Complement(_set("give learn sketch judge appraise"), SHOULD, 1.0, 0.5, OURS),
     Complement(_set("give learn"), _set("what"), 1.6, also=_set("do")),
@@ -483,6 +486,8 @@ def _is_name(token: str) -> bool:
 
 def _find(word: str) -> tuple[str, str, str, str]:
     """Class as a verb, as a form of a verb, as a noun, as a sign of scope."""
-    root = stem(word)
-    noun = _NOUN.get(word) or _NOUN.get(_noun(word), "")
-    return _BASE.get(_spelt(word), ""), _ACTION.get(root, ""), noun, _SCOPE.get(word) or _SCOPE.get(root, "")
+    if not word.removesuffix("'s").isalpha():
+        return "", "", "", ""  # a path, a number: the tables know words of letters only
+    root, spelt = stem(word), _spelt(word)
+    noun = _NOUN.get(word) or _NOUN.get(spelt if word.endswith("ing") else root, "")
+    return _BASE.get(spelt, ""), _ACTION.get(root, ""), noun, _SCOPE.get(word) or _SCOPE.get(root, "")

@@ -20,7 +20,7 @@ class Merged(NamedTuple):
     left: list[dict[str, Any]]
     """Of each branch that stays: task, branch, files, why."""
     failed: list[str]
-    """Tasks that failed after they had left a branch, which stays too."""
+    """Tasks that failed and have a branch of what they had done, which stays too."""
 
     @property
     def command(self) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import stretto
 from stretto import events as ev
-from stretto.agents.command import end_leftover
+from stretto.agents.command import end_leftover, end_marked
 from stretto.agents.registry import Roster
 from stretto.errors import (
     EXIT_INTERRUPTED,
@@ -199,11 +199,12 @@ def _check_prices(plan: Plan, options: Options, models: dict[str, str], agents: 
 
 
 async def _end_leftovers(state: State, run: str) -> None:
-    """Commands that outlived the process that ran them: they must not work beside their next attempt."""
+    """What outlived the process that ran it must not work beside its next attempt."""
     for attempt, bound in state.bound.items():
         vertex = state.live.get(attempt)
         if vertex is not None and bound.pid is not None:
             await end_leftover(bound.pid, f"{run}/{vertex.id}/{vertex.n}")
+    await end_marked(f"{run}/{vertex.id}/{vertex.n}" for vertex in state.live.values())
 
 
 def _roster(root: Path, seed: int, folder: str, catalogue: Catalogue) -> Roster:

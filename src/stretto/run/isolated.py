@@ -22,13 +22,14 @@ from stretto.plan.model import Plan
 from stretto.run.mending import answers_of
 from stretto.scheduler.branches import bases, branched, has_branch, is_result, isolates, tasks_of
 from stretto.scheduler.state import State
-from stretto.scheduler.vertex import RESULT, SUCCEEDED, TaskVertex
+from stretto.scheduler.vertex import FAILED, RESULT, SUCCEEDED, TaskVertex
 from stretto.workspace.collisions import Collision, collision_in, resolve
 from stretto.workspace.root import LONGEST_NAME
 from stretto.workspace.worktrees import Repository, prefix_of, result_branch, task_branch
 
 FOLDER = "worktrees"
 """Where the worktrees lie, in `.stretto`."""
+NESTED = "it made git repositories of its own, whose files would be lost (remove each `.git`, or ignore them)"
 
 
 class Start(NamedTuple):
@@ -137,6 +138,7 @@ class Isolation:
                 return Laid(collision=collision._replace(hopeless=why), at=start)
             left.append(Left(start.task, start.branch, list(collision.files), why))
             await git.undo_merge(folder)
+        git.set_whole(folder)
         return Laid(await git.at(folder), tuple(left))
 
     async def _mended(self, folder: Path, answer: str, message: str) -> str:
@@ -177,18 +179,36 @@ class Isolation:
     def over(self, vertex: TaskVertex) -> None:
         """Begins to take the worktree of a task away, if it is settled: its branch has all that counts."""
         if vertex.state >= SUCCEEDED and has_branch(vertex.task, self._on):
-            going = asyncio.get_running_loop().create_task(self._take_away(self.folder(vertex.id)))
+            going = asyncio.get_running_loop().create_task(self._take_away(vertex))
             self._going.add(going)
             going.add_done_callback(self._going.discard)
 
-    async def _take_away(self, folder: Path) -> None:
+    async def _take_away(self, vertex: TaskVertex) -> None:
+        folder = self.folder(vertex.id)
         with contextlib.suppress(StrettoError, OSError):  # what stays is found at the end, or by `doctor`
+            if vertex.state == FAILED and not is_result(vertex) and self.repository.is_whole(folder):
+                await self._save(vertex.id, folder)
+        with contextlib.suppress(StrettoError, OSError):
             await self.repository.remove(folder)
+
+    async def _save(self, task: str, folder: Path) -> None:
+        """Keeps what the last attempt of a failed task had done: half of it was paid for like the whole."""
+        git, branch = self.repository, task_branch(self.run, task)
+        before = await git.at(folder)
+        if before == await git.tip(branch):
+            return  # it was done, and its check was not content with it
+        commit = await git.keep(folder, f"{task}, unfinished\n\nLeft by run {self.run}.")
+        if commit != before:
+            await git.move(branch, commit)
+
+    async def settle(self) -> None:
+        """Waits until the worktrees that are being taken away are gone."""
+        await asyncio.gather(*self._going)
 
     async def finish(self) -> None:
         """Takes the worktrees away, and the branches whose work the result has."""
         git = self.repository
-        await asyncio.gather(*self._going)
+        await self.settle()
         with contextlib.suppress(StrettoError, OSError):
             if self._state.status in ("running", "paused"):
                 return  # what is not done goes on there, perhaps
@@ -243,7 +263,9 @@ class _Working:
     async def run(self, work: Work, desk: Desk) -> Result:
         isolation, task = self._isolation, self._task
         git, folder = isolation.repository, isolation.folder(task)
-        if not work.session or not folder.exists():
+        branch = task_branch(isolation.run, task)
+        await git.hold_free(branch)  # before anything is paid for
+        if not work.session or not git.is_whole(folder):
             laid = await isolation.lay(task, self._starts, self._mends, askable=self._askable, leaves=False)
             if laid.collision is not None:
                 return _conflict(laid, self._starts)
@@ -253,12 +275,14 @@ class _Working:
         if result.outcome != "ok":
             return result
         desk.beat()
+        if nested := await git.nested(folder):
+            return Result("bad_output", error=f"{NESTED}: {', '.join(nested[:5])}", cls="task")
         commit = await git.keep(folder, f"{task}\n\nMade by run {isolation.run}, attempt {work.n}.")
         for base in await isolation.tips(self._starts):
             if not await git.contains(commit, base):
                 error = "it left the history that it started from, so its work cannot be merged"
                 return Result("error", error=error, cls="task")
-        await git.move(task_branch(isolation.run, task), commit)
+        await git.move(branch, commit)
         return result
 
 
@@ -272,8 +296,9 @@ class _Judging:
 
     async def run(self, work: Work, desk: Desk) -> Result:
         git, folder = self._isolation.repository, self._isolation.folder(self._task)
-        if not folder.exists():
+        if not git.is_whole(folder):
             await git.checkout(folder, await git.tip(task_branch(self._isolation.run, self._task)))
+            git.set_whole(folder)
         return await self._agent.run(replace(work, root=folder / git.inner), desk)
 
 
@@ -295,6 +320,7 @@ class _Integrating:
     async def run(self, work: Work, desk: Desk) -> Result:
         isolation = self._isolation
         git = isolation.repository
+        await isolation.settle()
         laid = await isolation.lay(RESULT, self._starts, self._mends, askable=self._askable, leaves=True)
         if laid.collision is not None:
             return _conflict(laid, self._starts)
@@ -366,4 +392,8 @@ async def isolation_of(run: str, state: State, read: Callable[[str], bytes], roo
 
 async def base_of(plan: Plan, on: str, root: Path) -> str:
     """The commit that a new run's worktrees start from; empty where it makes none. Raises `no-repository`."""
-    return await (await Repository.find(root)).head() if isolates(plan, on) else ""
+    if not isolates(plan, on):
+        return ""
+    repository = await Repository.find(root)
+    await repository.hold_namespace()
+    return await repository.head()

@@ -408,8 +408,9 @@ class Loop:
             agent = self.isolation.around(agent, self.state.live[attempt], choice.role)
         for name, tokens, given in prepared.cut:
             desk.note({"kind": "cut", "of": name, "tokens": tokens, "given": given})
-        prepared.work.folder = None if self._folder is None else task_folder(self._folder, task)
-        prepared.work.left_nusd = self.state.ledger.left_nusd(self.state.accounts(task))
+        if prepared.work.prompt:  # a command or a function has no use for these
+            prepared.work.folder = None if self._folder is None else task_folder(self._folder, task)
+            prepared.work.left_nusd = self.state.ledger.left_nusd(self.state.accounts(task))
         self._engine.start(agent, prepared.work, desk, prepared.timeout_s, prepared.idle_s)
 
     def _report(self, task: str, n: int, result: Result | None, why: str) -> None:
@@ -433,6 +434,8 @@ class Loop:
             )
             outcome = why if timed_out else "cancelled"
             self.scheduler.ended(ev.AttemptEnded(task, n, outcome, "task" if timed_out else "", text))
+            if self.isolation is not None:
+                self.isolation.over(vertex)
             return
         if choice.role == "mend":
             result = settled(result, self.values.data(vertex.conflict))

@@ -286,6 +286,8 @@ class Preparer:
         return unwritten(self.place(vertex) or self.root, self._may_write(vertex))
 
     def _may_write(self, vertex: TaskVertex) -> tuple[str, ...]:
+        if not vertex.task.writes:
+            return ()
         find = self.values.lookup(vertex)
         return tuple(substitute(path, find) for path in vertex.task.writes)
 

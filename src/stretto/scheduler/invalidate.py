@@ -5,6 +5,7 @@ from __future__ import annotations
 from stretto.errors import bug
 from stretto.plan.model import Task
 from stretto.scheduler.vertex import (
+    NO_ANSWERS,
     RESULT,
     SUCCEEDED,
     WAITING,
@@ -25,6 +26,8 @@ def invalidate(vertices: dict[str, Vertex], root: GroupVertex, id: str) -> tuple
     start = vertices.get(id)
     if start is None or start.state < SUCCEEDED:
         raise bug(f"TaskInvalidated for {id!r}, which is not settled")
+    if isinstance(start, TaskVertex):
+        start.answers = NO_ANSWERS  # whoever does a merge again wants other answers
     whole, joins = _affected(vertices, root, start)
     last = vertices.get(RESULT)
     if last is not None and last.state >= SUCCEEDED:

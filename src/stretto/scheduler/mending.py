@@ -24,9 +24,15 @@ def told_of_collision(vertex: TaskVertex, ended: AttemptEnded, role: str, chars:
     `chars`: how much is kept of an error.
     """
     if role == "mend" and ended.outcome == "ok":
+        vertex.answers = {**vertex.answers, vertex.conflict: ended.output}
         vertex.conflict, vertex.mends, vertex.judged = "", (*vertex.mends, ended.output), 0
     elif ended.outcome == "conflict":
-        vertex.conflict, vertex.judged, vertex.error = ended.output, 0, ended.error[:chars]
+        vertex.judged, vertex.error = 0, ended.error[:chars]
+        known = vertex.answers.get(ended.output, "")
+        if known and known not in vertex.mends:
+            vertex.mends += (known,)
+        else:
+            vertex.conflict = ended.output
     elif ended.outcome == "left":
         vertex.output, vertex.size, vertex.error = ended.output, ended.size, ended.error[:chars]
     else:
@@ -58,4 +64,4 @@ def after_collision(
         return again(error, "attempts", not_before_us)
     if is_result(vertex):
         return again(error, "left")
-    return [TaskFailed(vertex.id, "task", f"{vertex.error} It was not mended: {error}")]
+    return [TaskFailed(vertex.id, "task", error)]

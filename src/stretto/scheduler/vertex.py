@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from stretto.plan.graph import Element, Need
 from stretto.plan.model import Task
 
+NO_ANSWERS: Mapping[str, str] = MappingProxyType({})
 WAITING, READY, RUNNING, CHECKING, BACKOFF, SUCCEEDED, FAILED, SKIPPED, CANCELLED = range(9)
 STATES = (
     "waiting",
@@ -101,6 +104,7 @@ class TaskVertex:
     """One task of the run: its state, its attempts, its result by hash."""
 
     __slots__ = (
+        "answers",
         "below",
         "conflict",
         "counted",
@@ -168,6 +172,8 @@ class TaskVertex:
         """sha of the collision that is to be mended before it can work; empty where there is none."""
         self.mends: tuple[str, ...] = ()
         """shas of the answers that resolve its collisions, in order; empty for a branch that is left."""
+        self.answers = NO_ANSWERS
+        """What each collision that it ever met was resolved by; kept when another task is done again."""
         self.output = ""
         self.size = 0
         self.error = ""

@@ -20,6 +20,8 @@ CONTEXT_LINES = 8
 LARGEST_BYTES = 200_000
 """All pieces of one collision together; what is larger is no question for one call."""
 REGULAR = ("100644", "100755")
+POINTER = b"version https://git-lfs"
+"""How a file begins that stands for a large one elsewhere; lines of two of them name no file at all."""
 
 
 class Hunk(NamedTuple):
@@ -109,7 +111,7 @@ async def _both(repository: Repository, folder: Path, sides: Sides) -> str | Non
             content = b""
             if blob is not None:
                 content = (await repository.git("cat-file", "blob", blob[1], at=folder)).out
-            if b"\0" in content:
+            if b"\0" in content or content.startswith(POINTER):
                 return None
             name.write_bytes(content)
             names.append(str(name))
@@ -181,4 +183,5 @@ async def resolve(repository: Repository, folder: Path, answers: dict[str, list[
         if not file.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{path} leads out of the worktree")
         file.write_bytes(resolved(text, answers[path]).encode())
-    await repository.git("add", "--", *stages, at=folder)
+    # What a name means as a pattern is not asked: `[id].tsx` is a file of its own.
+    await repository.git("--literal-pathspecs", "add", "--", *stages, at=folder)

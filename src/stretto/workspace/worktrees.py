@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from stretto.workspace.root import LONGEST_NAME, NEVER
 SETTINGS = (
     ("core.hooksPath", os.devnull),
     ("core.fsmonitor", "false"),
+    ("core.safecrlf", "false"),
     ("commit.gpgSign", "false"),
     ("merge.conflictStyle", "merge"),
     ("merge.ff", "true"),
@@ -40,6 +42,8 @@ SETTINGS = (
 )
 NAMESPACE = "stretto"
 """Every branch of ours begins with it."""
+WHOLE = "stretto-whole"
+"""A file among what git knows of a worktree: nothing cut off whoever made it."""
 
 
 class Done(NamedTuple):
@@ -100,9 +104,10 @@ class Repository:
                 f"{root} is a bare repository, which has no files", "run in a checkout of it"
             )
         if asked.code or len(lines) < 3:
-            why = f"{root} is in no git repository"
             if "dubious ownership" in asked.err:
-                why = f"git does not trust {root}: it belongs to another user"
+                why, next = f"git does not trust {root}: it belongs to another user", "git config --global"
+                raise _no_repository(why, f"{next} --add safe.directory {shlex.quote(str(root))}")
+            why = f"{root} is in no git repository"
             raise _no_repository(why, "`git init`, add and commit your files; or remove `isolation`")
         top = Path(lines[1]).resolve()
         return cls(top, root.resolve(), (root / lines[2]).resolve())
@@ -166,7 +171,7 @@ class Repository:
         """Where git keeps what it knows of a worktree; None where it knows none there."""
         for known in (self.common / "worktrees").glob("*/gitdir"):
             with contextlib.suppress(OSError):
-                inside = Path(known.parent, known.read_text().strip())
+                inside = Path(known.parent, os.fsdecode(known.read_bytes()).strip())
                 if inside.parent.resolve() == folder.resolve():
                     return known.parent
         return None
@@ -179,6 +184,12 @@ class Repository:
             raise _no_repository(why, "commit your files first: agents start from what is committed")
         return found.text
 
+    async def hold_namespace(self) -> None:
+        """Raises `no-repository` where a branch has the name that all of ours begin with."""
+        if await self.tip(NAMESPACE):
+            why = f"git has no branch {NAMESPACE}/... beside one that is called {NAMESPACE!r}"
+            raise _no_repository(why, f"`git branch -m {NAMESPACE} ANOTHER-NAME`, then run again")
+
     async def has_changes(self) -> bool:
         """Whether something is changed or new that no commit has; looks without touching the index."""
         return bool((await self.git("status", "--porcelain", "-z")).out)
@@ -190,14 +201,34 @@ class Repository:
         name = f"refs/heads/{branch}^{{commit}}"
         return (await self.git("rev-parse", "--verify", "--quiet", name, ok=(0, 1))).text
 
+    async def hold_free(self, branch: str) -> None:
+        """Raises `branch-in-use` where somebody has a branch checked out: under their feet nothing moves."""
+        if folder := (await self._checked_out()).get(branch):
+            raise StrettoError(
+                "branch-in-use",
+                f"the branch {branch} is checked out in {folder}, so it cannot be set anew",
+                next=f"git -C {shlex.quote(folder)} switch --detach",
+            )
+
+    async def _checked_out(self) -> dict[str, str]:
+        """The branches that somebody works on, with the folder of each."""
+        used, folder = {}, ""
+        for line in (await self.git("worktree", "list", "--porcelain")).text.split("\n"):
+            word, _, rest = line.partition(" ")
+            if word == "worktree":
+                folder = rest
+            elif word == "branch":
+                used[rest.removeprefix("refs/heads/")] = folder
+        return used
+
     async def move(self, branch: str, commit: str) -> None:
-        """Sets a branch, made or not. Raises `git-failed` where somebody has it checked out."""
+        """Sets a branch, made or not. Raises `branch-in-use`."""
+        await self.hold_free(branch)
         await self.git("branch", "--quiet", "--force", "--no-track", branch, commit)
 
     async def delete(self, branches: Mapping[str, str]) -> None:
         """Deletes branches that still stand at these commits; one that somebody has checked out stays."""
-        listed = (await self.git("worktree", "list", "--porcelain")).text.splitlines()
-        used = {line.removeprefix("branch refs/heads/") for line in listed if line.startswith("branch ")}
+        used = await self._checked_out()
         for branch, commit in branches.items():
             if branch not in used:
                 await self.git(
@@ -230,6 +261,16 @@ class Repository:
             await self.git(*words)
         await self.git("reset", "--quiet", "--hard", at=folder)
 
+    def is_whole(self, folder: Path) -> bool:
+        """Whether a worktree was made to its end, and is still there."""
+        known = self._known(folder)
+        return known is not None and (known / WHOLE).exists() and folder.is_dir()
+
+    def set_whole(self, folder: Path) -> None:
+        """Says that all is in a worktree that belongs there; until then nothing may be read out of it."""
+        if (known := self._known(folder)) is not None:
+            (known / WHOLE).touch()
+
     async def remove(self, folder: Path) -> None:
         """Takes a worktree away with everything in it."""
         async with self._listing:
@@ -243,6 +284,11 @@ class Repository:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             if self._known(folder):
                 await self.git(*words, ok=range(256))  # nothing is there now that could be wrong
+
+    async def nested(self, folder: Path) -> list[str]:
+        """Repositories that were made inside a worktree: of their files no commit of ours would hold any."""
+        listed = await self.git("ls-files", "--others", "--exclude-standard", "-z", at=folder)
+        return [name for name in os.fsdecode(listed.out).split("\0") if name.endswith("/")]
 
     async def keep(self, folder: Path, message: str) -> str:
         """Commits everything in a worktree that changed; returns the commit it then stands at.

@@ -268,9 +268,8 @@ def on_a_terminal(root: Path, cols: int, rows: int, *words: str, keys: bytes = b
     """Runs the command line on a terminal of this size; returns its exit code and all it was shown."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-    env = {
-        k: v for k, v in os.environ.items() if k not in ("ANTHROPIC_API_KEY", "COLUMNS", "LINES", "NO_COLOR")
-    }
+    dropped = ("ANTHROPIC_API_KEY", "CI", "COLUMNS", "LINES", "NO_COLOR")
+    env = {k: v for k, v in os.environ.items() if k not in dropped}
     argv = [sys.executable, "-m", "stretto", *words]
     env["TERM"] = "xterm-256color"
     process = subprocess.Popen(argv, cwd=root, env=env, stdin=theirs, stdout=theirs, stderr=theirs)

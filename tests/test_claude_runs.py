@@ -131,12 +131,13 @@ def test_after_a_kill_nothing_lives_and_a_resume_goes_on(tmp_path: Path) -> None
 
 def test_a_resume_at_once_ends_what_a_kill_has_left_at_work(tmp_path: Path) -> None:
     """The guardian gives Claude Code 2 s; whoever resumes at once would have two at work on one session."""
-    beat = "while sleep 0.1; do echo beat >> beats; done"
+    beat = f"sleep {nap(7408)} & while sleep 0.1; do echo beat >> beats; done"
     with FakeApi(rules=[AGAIN, {"match": "Say", "tools": [use("Bash", command=beat)]}]) as api:
         project = Project(tmp_path / "p", api)
         beats = project.root / "beats"
         with project.run() as process:
-            wait_for(beats.exists, 30)
+            # All three: one that has not begun has no session to go on with, and would begin to beat again.
+            wait_for(lambda: beats.exists() and len(sleeping(nap(7408))) == 3, 30)
             process.send_signal(signal.SIGKILL)
             process.communicate()
         assert of_run(project), "the guardian lets it end by itself"

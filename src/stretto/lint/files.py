@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from stretto.lint.paths import overlap
 from stretto.lint.reading import PathUse, Reading, paths_of, reading_of
-from stretto.lint.scene import Scene, around, task_of
+from stretto.lint.scene import Scene, around, eaches_around, has_items, task_of
 from stretto.lint.written import is_written
 from stretto.plan.finding import Finding
 from stretto.plan.graph import Element
@@ -91,7 +91,7 @@ def _sharing(scene: Scene) -> Iterator[Element]:
     for element, names in named.items():
         near = (folders in patterns for name in names for folders in _fixed_above(name)) if patterns else ()
         shared = any(times[name] > 1 for name in names) or any(near)
-        if shared or (names and _has_items(element)):
+        if shared or (names and has_items(element, 2)):
             yield element
 
 
@@ -211,8 +211,8 @@ def _written_by_items(scene: Scene, use: Use) -> bool:
     """Whether several items of a list around a task write this one file: the item is not in its name."""
     text = use.path.path.text
     if use.path.path.varies and not _is_pattern(use.path):
-        return _fixed_by_inputs(scene, text) and _has_items(use.element)
-    return not use.path.path.varies and _has_items(use.element)
+        return _fixed_by_inputs(scene, text) and has_items(use.element, 2)
+    return not use.path.path.varies and has_items(use.element, 2)
 
 
 def _fixed_by_inputs(scene: Scene, text: str) -> bool:
@@ -228,14 +228,9 @@ def _fixed_by_inputs(scene: Scene, text: str) -> bool:
     )
 
 
-def _has_items(element: Element) -> bool:
-    eaches = [above.part.each for above in around(element) if above.part.each is not None]
-    return any(each.max > 1 and (isinstance(each.over, str) or len(each.over) > 1) for each in eaches)
-
-
 def _self_conflict(scene: Scene, use: Use) -> Finding:
     path, name = use.element.path, use.path.path.text
-    each = next(above.part.each for above in around(use.element) if above.part.each is not None)
+    each = eaches_around(use.element)[0]
     message = f"all items of `{path}` write the same `{name}` and may run at the same time: the last one wins"
     stem, dot, ending = name.rpartition(".")
     own = f"{stem or name}-${{{each.name}}}{dot}{ending}" if stem else f"{name}-${{{each.name}}}"

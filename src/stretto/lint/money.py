@@ -8,7 +8,7 @@ from math import prod
 from stretto.errors import StrettoError
 from stretto.estimate.pieces import length_at
 from stretto.estimate.worst import worst_case
-from stretto.lint.scene import Scene, around, task_of
+from stretto.lint.scene import Scene, around, eaches_around, task_of
 from stretto.lint.words import many
 from stretto.models.facts import ladder_of
 from stretto.models.money import usd
@@ -30,7 +30,7 @@ MANY_TOGETHER = 1_000
 
 def paid_agents(scene: Scene) -> int:
     """How many agents a plan pays for, as far as its author can have had them in mind."""
-    counts = (MANY_AGENTS if _repeated(element) else 1 for element in scene.tasks if scene.paid(element))
+    counts = (MANY_AGENTS if eaches_around(element) else 1 for element in scene.tasks if scene.paid(element))
     return sum(counts)
 
 
@@ -47,7 +47,8 @@ def no_budget(scene: Scene) -> Iterable[Finding]:
     open_ended = [element for element in scene.tasks if scene.paid(element) and not _capped(element)]
     if not open_ended:
         return
-    agents = many(paid_agents(scene), "paid agent") if not any(map(_repeated, open_ended)) else "paid agents"
+    counted = not any(map(eaches_around, open_ended))
+    agents = many(paid_agents(scene), "paid agent") if counted else "paid agents"
     severity: Severity = "warning" if weighty(scene) else "info"
     message = f"nothing caps what this plan may spend on its {agents}{_at_most(scene)}"
     fix = f"add `limits: {{usd: {_cap(scene)}}}` to the plan"
@@ -115,7 +116,7 @@ def _grows_freely(scene: Scene, element: Element) -> bool:
 
 def _bounded(scene: Scene, element: Element) -> bool:
     """The result is the list of an `each`: as long as that one's list, which is told of there."""
-    return any(above.part.each is not None for above in around(element))
+    return bool(eaches_around(element))
 
 
 def _planners(scene: Scene) -> Iterator[Finding]:
@@ -132,7 +133,7 @@ def _nested(scene: Scene) -> Iterator[Finding]:
     for element in scene.tasks:
         if not scene.paid(element) or _under_a_cap(scene, element):
             continue
-        lists = [above.part.each for above in around(element) if above.part.each is not None]
+        lists = eaches_around(element)
         most = prod(len(each.over) if isinstance(each.over, list) else each.max for each in lists)
         if len(lists) > 1 and most > MANY_TOGETHER:
             message = f"the lists around `{element.path}` make up to {most:,} paid tasks of it, under no cap"
@@ -183,10 +184,6 @@ def _unpriced(scene: Scene, name: str, agent: str) -> str:
 
 def _tasks_in(element: Element) -> Iterator[Element]:
     return (part for part in subtree(element) if isinstance(part.part, Task))
-
-
-def _repeated(element: Element) -> bool:
-    return any(above.part.each is not None for above in around(element))
 
 
 def _capped(element: Element) -> bool:

@@ -13,7 +13,7 @@ from stretto.models.choice import Chooser
 from stretto.models.facts import Facts, facts_of
 from stretto.plan.finding import Finding, Mend, Severity
 from stretto.plan.graph import Element, Graph
-from stretto.plan.model import Plan, Task
+from stretto.plan.model import Each, Plan, Task
 
 
 class Scene:
@@ -115,3 +115,16 @@ def around(element: Element | None) -> list[Element]:
         found.append(element)
         element = element.owner
     return found
+
+
+def eaches_around(element: Element) -> list[Each]:
+    """The lists that it is one task for each entry of, from the inside out."""
+    return [above.part.each for above in around(element) if above.part.each is not None]
+
+
+def has_items(element: Element, least: int) -> bool:
+    """Whether one of these lists may have so many entries."""
+    return any(
+        each.max >= least and (isinstance(each.over, str) or len(each.over) >= least)
+        for each in eaches_around(element)
+    )

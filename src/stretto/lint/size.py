@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from stretto.lint.price import Change, Figures
-from stretto.lint.scene import Scene, around, task_of
+from stretto.lint.scene import Scene, has_items, task_of
 from stretto.lint.shares import Share, share_of
 from stretto.lint.words import duration, many
 from stretto.models.kind import kind_of
@@ -159,10 +159,7 @@ def over_orchestration(scene: Scene) -> Iterator[Finding]:
 def _changes_many(element: Element) -> bool:
     """Whether it stands for more tasks than a small job has, each of which changes files of its own."""
     task = task_of(element)
-    eaches = [above.part.each for above in around(element) if above.part.each is not None]
-    return bool(task.writes or task.isolation) and any(
-        each.max >= FEWEST and (isinstance(each.over, str) or len(each.over) >= FEWEST) for each in eaches
-    )
+    return bool(task.writes or task.isolation) and has_items(element, FEWEST)
 
 
 _DOES = {

@@ -213,21 +213,23 @@ class Isolation:
             if self._state.status in ("running", "paused"):
                 return  # what is not done goes on there, perhaps
             await clear_worktrees(git, self.run)
-            result = self._state.vertices.get(RESULT)
-            if not isinstance(result, TaskVertex) or not result.output:
-                return
-            commits = json.loads(self._read(result.output))["commits"].items()
-            await git.delete({task_branch(self.run, task): commit for task, commit in commits})
+            merged = self._merged().items()
+            await git.delete({task_branch(self.run, task): commit for task, commit in merged})
 
     async def restore(self) -> None:
         """Brings back the branches that the end of the run took away, for tasks that are done again."""
-        result = self._state.vertices.get(RESULT)
-        if not isinstance(result, TaskVertex) or not result.output:
-            return
-        for task, commit in json.loads(self._read(result.output))["commits"].items():
+        for task, commit in self._merged().items():
             branch = task_branch(self.run, task)
             if not await self.repository.tip(branch) and await self.repository.exists(commit):
                 await self.repository.move(branch, commit)
+
+    def _merged(self) -> dict[str, str]:
+        """The commit of each task that the result has taken in; none before there is a result."""
+        result = self._state.vertices.get(RESULT)
+        if not isinstance(result, TaskVertex) or not result.output:
+            return {}
+        commits: dict[str, str] = json.loads(self._read(result.output))["commits"]
+        return commits
 
 
 async def clear_worktrees(repository: Repository, run: str) -> int:
